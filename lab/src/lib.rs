@@ -1,0 +1,1 @@
+//! Scenarios, bench, simulation and architecture tests on real processes.

@@ -1,0 +1,150 @@
+//! Contract of inventory: how much there is, and for whom it is kept.
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, Command, Context, Line, OrderId, Sku, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+/// The module's name: its schema, its role, its events' source.
+pub const NAME: &str = "inventory";
+
+/// Keep stock for an order until `expires_at`: all lines or none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReserveStock {
+    /// Each SKU once.
+    pub lines: Vec<Line>,
+    /// When a hold that was not confirmed ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: Timestamp,
+    /// How many public events orders had told of this order when it asked: the reservation has seen
+    /// them, so the next one it hears must be the one after.
+    pub orders_sequence: i64,
+}
+
+/// Reply to [`ReserveStock`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StockReserved {
+    /// When the hold ends, if not confirmed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: Timestamp,
+}
+
+/// Make a held reservation firm: it no longer expires. Guarded by its expiry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConfirmReservation {}
+
+/// Reply to [`ConfirmReservation`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReservationConfirmed {}
+
+/// Give the order's stock back. Undoes [`ReserveStock`] (and its confirmation), done or not yet seen:
+/// then it leaves a tombstone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReleaseStock {
+    /// Why, as a code.
+    pub reason: String,
+}
+
+/// Reply to [`ReleaseStock`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockReleased {}
+
+/// Goods came in. The key makes a repeat harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceiveStock {
+    /// The `Idempotency-Key` of the delivery, with who sent it.
+    pub key: String,
+    /// What came, each SKU once, at most [`RECEIPT_LINES_MAX`].
+    pub lines: Vec<Line>,
+}
+
+/// Most lines of one receipt.
+pub const RECEIPT_LINES_MAX: usize = 200;
+
+/// Reply to [`ReceiveStock`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockReceived {
+    /// Whether this very receipt had been booked before.
+    pub repeated: bool,
+}
+
+/// How much there is of a product. `on_hand + reserved + shipped = received - adjusted`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockLevel {
+    /// Which product.
+    pub sku: Sku,
+    /// Free to be sold.
+    pub on_hand: i64,
+    /// Kept for orders under way.
+    pub reserved: i64,
+    /// Gone to customers.
+    pub shipped: i64,
+    /// Ever received.
+    pub received: i64,
+    /// Written off.
+    pub adjusted: i64,
+}
+
+/// Told when stock is kept for an order. Public. Subject: the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InventoryReserved {
+    /// For whom.
+    pub order: OrderId,
+    /// What.
+    pub lines: Vec<Line>,
+}
+
+/// Told when an order's stock is free again. Public. Subject: the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InventoryReleased {
+    /// Of whom.
+    pub order: OrderId,
+    /// What.
+    pub lines: Vec<Line>,
+    /// Why, as a code: `expired`, `cancelled`, `card_declined`.
+    pub reason: String,
+}
+
+impl InventoryReserved {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "InventoryReserved";
+}
+
+impl InventoryReleased {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "InventoryReleased";
+}
+
+/// The refusal codes of this port.
+pub mod refusals {
+    /// Not enough of at least one line.
+    pub const OUT_OF_STOCK: &str = "out_of_stock";
+    /// The hold ended before it was confirmed.
+    pub const RESERVATION_EXPIRED: &str = "reservation_expired";
+    /// Confirming what was never reserved.
+    pub const NOT_RESERVED: &str = "not_reserved";
+    /// Releasing what has been shipped.
+    pub const ALREADY_SHIPPED: &str = "already_shipped";
+    /// The receipt's key came before with other lines.
+    pub const KEY_REUSED: &str = "key_reused";
+}
+
+/// What inventory can do for others. Batches answer in the order asked, in constant statements and one
+/// commit; a repeat of an id gets the first answer.
+#[async_trait]
+pub trait Inventory: Send + Sync {
+    /// Holds stock. Refusals: `out_of_stock`, `cancelled`.
+    async fn reserve(&self, batch: Vec<Command<ReserveStock>>) -> Vec<Answer<StockReserved>>;
+    /// Makes holds firm. Refusals: `reservation_expired`, `not_reserved`, `cancelled`.
+    async fn confirm(&self, batch: Vec<Command<ConfirmReservation>>) -> Vec<Answer<ReservationConfirmed>>;
+    /// Gives stock back; the command's id is the id of the [`ReserveStock`] that it undoes.
+    /// Refusal: `already_shipped`.
+    async fn release(&self, batch: Vec<Command<ReleaseStock>>) -> Vec<Answer<StockReleased>>;
+    /// Books what came in. Refusal: `key_reused`.
+    async fn receive(&self, context: Context, batch: Vec<ReceiveStock>) -> Vec<Answer<StockReceived>>;
+    /// The levels of these products; one never received is not in the answer.
+    async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>>;
+}

@@ -1,0 +1,1 @@
+//! Durable, ordered, at-least-once events in one process; dead letters; conformance suite.

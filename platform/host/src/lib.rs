@@ -1,0 +1,1 @@
+//! What every main shares: telemetry, admin, modules, drain.

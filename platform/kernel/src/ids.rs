@@ -1,0 +1,175 @@
+//! Identifiers and counts, parsed at the edge: a value of these types is a valid one.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An order, for its whole life. Derived from who placed it and the `Idempotency-Key`, see
+/// [`OrderId::derive`], so that a repeated request meets its own first row by primary key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct OrderId(pub Uuid);
+
+/// A customer: an opaque id, never a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct CustomerId(pub Uuid);
+
+/// Name space of order ids (UUID version 5, RFC 9562 section 5.5).
+const ORDER_NAMESPACE: Uuid = Uuid::from_u128(0x6d4f_2b0e_9c1a_5e7b_8f33_b0a7_0a1b_c2d3);
+
+impl OrderId {
+    /// The order that `principal` means by `key`: the same two always give the same order.
+    /// The lengths keep ("ab", "c") and ("a", "bc") apart.
+    #[must_use]
+    pub fn derive(principal: &str, key: &str) -> Self {
+        let name = format!("{}:{principal}:POST /v1/orders:{key}", principal.len());
+        Self(Uuid::new_v5(&ORDER_NAMESPACE, name.as_bytes()))
+    }
+}
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for OrderId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for CustomerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CustomerId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// A product's stock-keeping unit: 1 to 32 of `A-Z a-z 0-9 . _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[A-Za-z0-9._-]{1,32}$")]
+pub struct Sku(String);
+
+/// Why a text is no [`Sku`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a SKU is 1 to 32 letters, digits, dots, dashes or underscores")]
+pub struct ParseSkuError;
+
+impl Sku {
+    /// The text of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Sku {
+    type Error = ParseSkuError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits = (1..=32).contains(&text.len());
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits && plain { Ok(Self(text)) } else { Err(ParseSkuError) }
+    }
+}
+
+impl FromStr for Sku {
+    type Err = ParseSkuError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<Sku> for String {
+    fn from(sku: Sku) -> Self {
+        sku.0
+    }
+}
+
+impl fmt::Display for Sku {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How many of one product: 1 to 1,000,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "i64", into = "i64")]
+#[schema(value_type = i64, minimum = 1, maximum = 1_000_000)]
+pub struct Quantity(u32);
+
+/// Why a number is no [`Quantity`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a quantity is 1 to 1000000")]
+pub struct QuantityError;
+
+impl Quantity {
+    /// The largest quantity of one line.
+    pub const MAX: i64 = 1_000_000;
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+impl TryFrom<i64> for Quantity {
+    type Error = QuantityError;
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        if !(1..=Self::MAX).contains(&number) {
+            return Err(QuantityError);
+        }
+        u32::try_from(number).map(Self).map_err(|_| QuantityError)
+    }
+}
+
+impl From<Quantity> for i64 {
+    fn from(quantity: Quantity) -> Self {
+        quantity.get()
+    }
+}
+
+/// So many of one product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Line {
+    /// Which product.
+    pub sku: Sku,
+    /// How many.
+    pub quantity: Quantity,
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_id_depends_on_who_and_on_the_key_and_on_where_one_ends() {
+        assert_eq!(OrderId::derive("customer:a", "k"), OrderId::derive("customer:a", "k"));
+        assert_ne!(OrderId::derive("customer:a", "k"), OrderId::derive("customer:b", "k"));
+        assert_ne!(OrderId::derive("a", ":POST /v1/orders:k"), OrderId::derive("a:POST /v1/orders", "k"));
+    }
+
+    #[test]
+    fn skus_and_quantities_are_parsed_not_trusted() {
+        for bad in ["", "a b", "é", "x'--", &"x".repeat(33)] {
+            assert_eq!(bad.parse::<Sku>(), Err(ParseSkuError), "{bad:?}");
+        }
+        assert!("P1234.x_y-z".parse::<Sku>().is_ok());
+        for bad in [0, -1, i64::MIN, i64::MAX, Quantity::MAX + 1] {
+            assert_eq!(Quantity::try_from(bad), Err(QuantityError), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The words every module shares, with no I/O behind any of them.
+//!
+//! This is the only crate of `platform/` that knows words of the shop (`OrderId`, `CustomerId`, `Sku`,
+//! `Money`): a contract may depend on it, and on little else.
+
+mod answer;
+mod clock;
+mod command;
+mod context;
+mod envelope;
+mod ids;
+mod money;
+mod slot;
+
+pub use answer::{Answer, Refusal};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use command::{Command, CommandId, ParseCommandIdError};
+pub use context::{Actor, Context, ParseTraceParentError, Role, TraceParent};
+pub use envelope::{Envelope, Sequenced, event_id};
+pub use ids::{CustomerId, Line, OrderId, ParseSkuError, Quantity, QuantityError, Sku};
+pub use money::{Currency, Money, MoneyError};
+pub use slot::{SLOTS, slot_of, stable_hash};

@@ -1,0 +1,1 @@
+//! The HTTP edge: tokens, problems, and the page of calls to the outside.

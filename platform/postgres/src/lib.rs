@@ -1,0 +1,1 @@
+//! The private PostgreSQL: found or fetched, started, adopted, stopped.

@@ -1,0 +1,1 @@
+//! The one write path, outbox, slots, fence, migrations.

@@ -1,0 +1,1 @@
+//! The outside world as a process: payment gateway and carrier, with faults.
