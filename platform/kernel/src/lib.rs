@@ -20,3 +20,8 @@ pub use envelope::{Envelope, Sequenced, event_id};
 pub use ids::{CustomerId, Line, OrderId, ParseSkuError, Quantity, QuantityError, Sku};
 pub use money::{Currency, Money, MoneyError};
 pub use slot::{SLOTS, slot_of, stable_hash};
+
+/// Any JSON value, so that contracts need no JSON library of their own.
+pub use serde_json::Value as Json;
+/// How a [`Timestamp`] is written in JSON (RFC 3339), for `#[serde(with = "banyan_kernel::rfc3339")]`.
+pub use time::serde::rfc3339;

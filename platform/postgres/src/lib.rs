@@ -1,1 +1,32 @@
 //! The private PostgreSQL: found or fetched, started, adopted, stopped.
+//!
+//! A shop that is given no database address runs a PostgreSQL of its own. [`find_for`] chooses the
+//! server's binaries, [`Cluster::start`] makes the data directory at first, starts the server or adopts
+//! one that outlived a killed shop, and [`Cluster::supervise`] restarts it when it dies. The server
+//! listens on a Unix socket in a directory of mode 0700 alone, and survives the death of its parent.
+//!
+//! With feature `testing`, [`testing::database`] gives each test a database of its own; with feature
+//! `fetch`, the program `fetch-postgres` downloads a server where none is installed.
+
+#[cfg(feature = "fetch")]
+mod archive;
+mod account;
+mod binaries;
+mod cluster;
+mod databases;
+mod error;
+mod initdb;
+mod launch;
+mod postmaster;
+mod settings;
+mod site;
+mod socket;
+mod supervise;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(feature = "fetch")]
+pub use archive::{fetch, FETCHED_VERSION};
+pub use binaries::{Binaries, OLDEST_MAJOR, cache_dir, find, find_for};
+pub use cluster::{Cluster, ClusterConfig, StopMode};
+pub use error::Error;

@@ -17,7 +17,7 @@ pub struct ReserveStock {
     /// Each SKU once.
     pub lines: Vec<Line>,
     /// When a hold that was not confirmed ends.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "banyan_kernel::rfc3339")]
     pub expires_at: Timestamp,
     /// How many public events orders had told of this order when it asked: the reservation has seen
     /// them, so the next one it hears must be the one after.
@@ -28,7 +28,7 @@ pub struct ReserveStock {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StockReserved {
     /// When the hold ends, if not confirmed.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "banyan_kernel::rfc3339")]
     pub expires_at: Timestamp,
 }
 

@@ -1,7 +1,7 @@
 //! Contract of orders: what a customer asked for, and what became of it.
 
 use async_trait::async_trait;
-use banyan_kernel::{Actor, Answer, Context, CustomerId, Line, Money, OrderId, Quantity, Sku, Timestamp};
+use banyan_kernel::{Actor, Answer, Context, CustomerId, Json, Line, Money, OrderId, Quantity, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,7 +84,7 @@ pub struct OrderAccepted {
     /// Its lines at the promised prices.
     pub lines: Vec<PricedLine>,
     /// When it was accepted.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "banyan_kernel::rfc3339")]
     pub placed_at: Timestamp,
 }
 
@@ -117,10 +117,10 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
     /// When it was accepted.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "banyan_kernel::rfc3339")]
     pub placed_at: Timestamp,
     /// When it came to its end.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Counts its events.
     pub version: i64,
@@ -134,7 +134,7 @@ pub struct OrderEventView {
     /// Counts the order's events from 1.
     pub version: i64,
     /// When.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "banyan_kernel::rfc3339")]
     pub at: Timestamp,
     /// What, in the past tense.
     #[serde(rename = "type")]
@@ -157,7 +157,7 @@ pub struct OrderEventView {
     /// The trace id.
     pub correlation: String,
     /// What exactly, as recorded.
-    pub data: serde_json::Value,
+    pub data: Json,
 }
 
 /// Why an order stands where it stands.
@@ -174,10 +174,10 @@ pub struct Why {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Since when it has been at this step.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "banyan_kernel::rfc3339")]
     pub since: Timestamp,
     /// When it is tried next; absent when nothing more will happen by itself.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub next_try: Option<Timestamp>,
     /// Which module it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]

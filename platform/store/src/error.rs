@@ -1,0 +1,52 @@
+//! What can go wrong with a transaction, by what the caller should do.
+
+/// Why a transaction came to nothing. Nothing of it remains.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, busy or stopped us: the same transaction may succeed later.
+    #[error("the database cannot do it now: {0}")]
+    Unavailable(String),
+    /// The module is closed (being moved or restored) for longer than a write waits.
+    #[error("the module is closed for writing; try again later")]
+    Closed,
+    /// What was decided from has changed meanwhile, or another owner has taken over: start again.
+    #[error("somebody else was first: {0}")]
+    Conflict(String),
+    /// The statement itself is at fault: it will fail again with the same input.
+    #[error("the statement failed: {0}")]
+    Statement(sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether trying the same again later may succeed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::Statement(_))
+    }
+}
+
+/// PostgreSQL's classes of errors that are nobody's fault and pass: connection (08), rolled back by
+/// serialisation or deadlock (40), out of resources (53), ended by an operator or time limit (57), system
+/// (58), and single codes: `lock_not_available`, `idle_in_transaction_session_timeout`, read-only.
+fn passes(code: &str) -> bool {
+    ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "55P03" | "25P03" | "25006" | "25P02")
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(inner) => match inner.code() {
+                Some(code) if passes(&code) => Self::Unavailable(format!("{} ({code})", inner.message())),
+                _ => Self::Statement(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
+            _ => Self::Statement(error),
+        }
+    }
+}

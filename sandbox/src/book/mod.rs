@@ -1,0 +1,12 @@
+//! The book: an append-only file of JSON lines, one per real effect, durable before anyone is answered.
+
+mod append;
+mod entry;
+mod load;
+mod page;
+
+pub(crate) use append::{Book, Progress, Tail};
+pub use entry::{Effect, Entry};
+pub use load::BookError;
+pub(crate) use load::{Loaded, open};
+pub(crate) use page::{PageError, line_at, page};

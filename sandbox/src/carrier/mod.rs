@@ -1,0 +1,11 @@
+//! The carrier: books parcels.
+
+pub(crate) mod book;
+pub(crate) mod cancel;
+pub(crate) mod find;
+mod json;
+pub(crate) mod retrieve;
+mod shipment;
+
+pub use shipment::Shipment;
+pub(crate) use shipment::undeliverable;

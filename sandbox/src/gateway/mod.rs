@@ -1,0 +1,16 @@
+//! The payment gateway, shaped like Stripe's PaymentIntents.
+
+pub(crate) mod authorise;
+pub(crate) mod capture;
+mod card;
+mod form;
+mod intent;
+pub(crate) mod list_refunds;
+pub(crate) mod refund;
+pub(crate) mod retrieve;
+pub(crate) mod search;
+pub(crate) mod void;
+
+pub use card::Decline;
+pub(crate) use form::FormCall;
+pub use intent::{Intent, Refund, Status};
