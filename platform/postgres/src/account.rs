@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::{env, fs, io};
 
-use nix::unistd::{Gid, Uid, User, geteuid, getegid};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid};
 use tokio::process::Command;
 
 use crate::error::Error;

@@ -55,7 +55,11 @@ fn verify(archive: &[u8]) -> Result<(), Error> {
         }
         Some(_) => Ok(()),
         None => {
-            tracing::warn!(OS, ARCH, "no pinned hash for this platform: only the repository's own was checked");
+            tracing::warn!(
+                OS,
+                ARCH,
+                "no pinned hash for this platform: only the repository's own was checked"
+            );
             Ok(())
         }
     }

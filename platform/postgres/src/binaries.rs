@@ -173,6 +173,9 @@ mod tests {
         let found = || vec![binaries(15), binaries(17)];
         assert_eq!(matching(found(), Path::new("/d"), "15".into()).unwrap().major, 15);
         let error = matching(found(), Path::new("/d"), "16".into()).unwrap_err().to_string();
-        assert!(error.starts_with("data directory /d is of PostgreSQL 16, but this machine has 15, 17:"), "{error}");
+        assert!(
+            error.starts_with("data directory /d is of PostgreSQL 16, but this machine has 15, 17:"),
+            "{error}"
+        );
     }
 }

@@ -47,7 +47,11 @@ async fn create(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::E
     // From template0, to which nobody can be connected: a session on template1 would be in the way.
     let statement = format!("CREATE DATABASE \"{}\" TEMPLATE template0", name.replace('"', "\"\""));
     match sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await {
-        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| ALREADY_THERE.contains(&&*code)) => Ok(()),
+        Err(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| ALREADY_THERE.contains(&&*code)) =>
+        {
+            Ok(())
+        }
         done => done.map(|_| ()),
     }
 }

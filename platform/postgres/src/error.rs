@@ -89,7 +89,9 @@ pub enum Error {
         why: String,
     },
     /// The file system is full.
-    #[error("no space left for data directory {dir} ({why}): free some space, then start again; nothing is lost")]
+    #[error(
+        "no space left for data directory {dir} ({why}): free some space, then start again; nothing is lost"
+    )]
     DiskFull {
         /// The data directory.
         dir: PathBuf,
@@ -113,9 +115,7 @@ pub enum Error {
         character: char,
     },
     /// The directory holds something that is not a PostgreSQL cluster.
-    #[error(
-        "{dir} is not empty and holds no PostgreSQL cluster: empty it, or choose another data directory"
-    )]
+    #[error("{dir} is not empty and holds no PostgreSQL cluster: empty it, or choose another data directory")]
     NotACluster {
         /// The directory.
         dir: PathBuf,
@@ -127,7 +127,9 @@ pub enum Error {
         dir: PathBuf,
     },
     /// The directory for the socket exists and is not ours alone.
-    #[error("socket directory {dir} is not a directory of mode 0700 of user {user}: remove it, then start again")]
+    #[error(
+        "socket directory {dir} is not a directory of mode 0700 of user {user}: remove it, then start again"
+    )]
     SocketDirectory {
         /// The directory.
         dir: PathBuf,
@@ -264,7 +266,10 @@ mod tests {
             "LOG: x\n2026 UTC [7] FATAL:  could not write lock file \"postmaster.pid\": No space left on device\n",
             "no space left for data directory /d (could not write lock file",
         );
-        check("FATAL:  lock file \"postmaster.pid\" already exists", "data directory /d is in use: lock file");
+        check(
+            "FATAL:  lock file \"postmaster.pid\" already exists",
+            "data directory /d is in use: lock file",
+        );
         check("sh: 1: cannot create /d/server.log: Read-only file system", "cannot write in /d (sh: 1");
         check("FATAL:  data directory \"/d\" has invalid permissions", "cannot write in /d (data directory");
         check("FATAL:  something else", "");

@@ -41,7 +41,9 @@ async fn make(site: &Site, draft: &Path) -> Result<(), Error> {
     run_initdb(site, draft).await?;
     match fs::rename(draft, &site.data_dir) {
         Ok(()) => sync_above(site),
-        Err(_) if site.has_cluster() => fs::remove_dir_all(draft).map_err(|error| failed(site, "remove", draft, error)),
+        Err(_) if site.has_cluster() => {
+            fs::remove_dir_all(draft).map_err(|error| failed(site, "remove", draft, error))
+        }
         Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
             Err(Error::MountPoint { dir: site.data_dir.clone() })
         }

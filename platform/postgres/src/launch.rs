@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -72,7 +71,9 @@ async fn adopt(site: &Site, found: Postmaster) -> Result<Running, Error> {
             Some(now) if now.pid == pid && Instant::now() < deadline => sleep(POLL).await,
             Some(_) => return Err(in_use("it does not become ready".into())),
             // It was just ending: the next round starts a server.
-            None => return Err(Error::InUse { dir: site.data_dir.clone(), pid: None, why: "it ended".into() }),
+            None => {
+                return Err(Error::InUse { dir: site.data_dir.clone(), pid: None, why: "it ended".into() });
+            }
         }
     };
     if ready.socket_dir.as_os_str().is_empty() {
@@ -98,18 +99,13 @@ async fn confirm(site: &Site, options: &PgConnectOptions, started_at_s: i64) -> 
     let answer = tokio::time::timeout(IN_USE_GRACE, ask).await;
     let (dir, started) =
         answer.map_err(|_| "it does not answer".to_owned())?.map_err(|error| error.to_string())?;
-    if !is_same(Path::new(&dir), &site.data_dir) {
+    if !postmaster::is_same_dir(Path::new(&dir), &site.data_dir) {
         return Err(format!("its socket leads to the server of {dir}"));
     }
     if (started - started_at_s).abs() > SAME_START_S {
         return Err("its start time is not the one in postmaster.pid".into());
     }
     Ok(())
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
-    identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 async fn start(site: &Site) -> Result<Running, Error> {
@@ -215,7 +211,10 @@ pub(crate) async fn stop(site: &Site, mode: &str) -> Result<(), Error> {
     }
     let pg_ctl = site.binaries.tool("pg_ctl");
     let mut command = site.account.command(&pg_ctl);
-    command.args(["stop", "--wait", "--silent", "--timeout", "120", "-m", mode]).arg("-D").arg(&site.data_dir);
+    command
+        .args(["stop", "--wait", "--silent", "--timeout", "120", "-m", mode])
+        .arg("-D")
+        .arg(&site.data_dir);
     let output = command.output().await.map_err(|error| Error::io(&site.data_dir, "run", &pg_ctl, error))?;
     match Postmaster::alive(&site.data_dir) {
         Some(_) => Err(Error::StopFailed { dir: site.data_dir.clone(), message: said(&output) }),

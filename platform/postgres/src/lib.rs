@@ -8,9 +8,9 @@
 //! With feature `testing`, [`testing::database`] gives each test a database of its own; with feature
 //! `fetch`, the program `fetch-postgres` downloads a server where none is installed.
 
+mod account;
 #[cfg(feature = "fetch")]
 mod archive;
-mod account;
 mod binaries;
 mod cluster;
 mod databases;
@@ -26,7 +26,7 @@ mod supervise;
 pub mod testing;
 
 #[cfg(feature = "fetch")]
-pub use archive::{fetch, FETCHED_VERSION};
+pub use archive::{FETCHED_VERSION, fetch};
 pub use binaries::{Binaries, OLDEST_MAJOR, cache_dir, find, find_for};
 pub use cluster::{Cluster, ClusterConfig, StopMode};
 pub use error::Error;

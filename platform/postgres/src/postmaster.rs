@@ -65,19 +65,19 @@ fn works_in(pid: i32, data_dir: &Path) -> bool {
     if !has_proc() {
         return works_in_by_ps(pid, data_dir);
     }
-    !matches!(process_state(pid), None | Some('Z' | 'X')) && is_cwd_of(&format!("/proc/{pid}"), data_dir)
+    !matches!(process_state(pid), None | Some('Z' | 'X'))
+        && is_same_dir(Path::new(&format!("/proc/{pid}/cwd")), data_dir)
 }
 
 fn anyone_works_in(data_dir: &Path) -> bool {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.map(|entry| entry.path()).any(|process| is_cwd_of(&process.to_string_lossy(), data_dir))
+    processes.map(|entry| entry.path().join("cwd")).any(|cwd| is_same_dir(&cwd, data_dir))
 }
 
-/// Whether a process works in the directory, by its device and inode, which a rename does not change.
-fn is_cwd_of(process: &str, data_dir: &Path) -> bool {
-    let same = |a: fs::Metadata, b: fs::Metadata| a.dev() == b.dev() && a.ino() == b.ino();
-    let cwd = fs::metadata(format!("{process}/cwd"));
-    matches!((cwd, fs::metadata(data_dir)), (Ok(cwd), Ok(dir)) if same(cwd, dir))
+/// Whether two paths lead to the same directory, by device and inode, which a rename does not change.
+pub(crate) fn is_same_dir(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
 /// The state letter in /proc/PID/stat, which follows the command's name in parentheses.

@@ -46,7 +46,9 @@ pub(crate) fn write(site: &Site) -> Result<(), Error> {
     if before.lines().any(|line| line.trim() == INCLUDE) {
         return Ok(());
     }
-    let after = format!("{before}\n# Written again at each start; your own settings go below this line.\n{INCLUDE}\n");
+    let after = format!(
+        "{before}\n# Written again at each start; your own settings go below this line.\n{INCLUDE}\n"
+    );
     replace(site, &main, &after).map_err(failed)
 }
 

@@ -38,7 +38,17 @@ impl Site {
         check_version(&data_dir, &config.binaries)?;
         let socket_dir = socket::choose(&data_dir, &account);
         let ClusterConfig { binaries, superuser, settings, durable, ready_within, .. } = config;
-        Ok(Site { data_dir, socket_dir, port: PORT, binaries, account, superuser, settings, durable, ready_within })
+        Ok(Site {
+            data_dir,
+            socket_dir,
+            port: PORT,
+            binaries,
+            account,
+            superuser,
+            settings,
+            durable,
+            ready_within,
+        })
     }
 
     pub(crate) fn has_cluster(&self) -> bool {
@@ -55,7 +65,13 @@ impl Site {
     }
 
     /// How to connect through a server's socket; nothing is taken from the environment that matters here.
-    pub(crate) fn options(&self, socket_dir: &Path, port: u16, user: &str, database: &str) -> PgConnectOptions {
+    pub(crate) fn options(
+        &self,
+        socket_dir: &Path,
+        port: u16,
+        user: &str,
+        database: &str,
+    ) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass().socket(socket_dir).port(port);
         options.ssl_mode(PgSslMode::Disable).username(user).database(database)
     }

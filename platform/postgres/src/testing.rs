@@ -88,11 +88,8 @@ async fn start(durable: bool) -> Result<Leashed, Error> {
     let leash = leash(&folder, &binaries)?;
     let forgetful = if durable { &[][..] } else { &NOT_DURABLE[..] };
     let settings = SMALL.iter().chain(forgetful).map(|(name, value)| ((*name).into(), (*value).into()));
-    let config = ClusterConfig {
-        settings: settings.collect(),
-        durable,
-        ..ClusterConfig::new(data_dir, binaries)
-    };
+    let config =
+        ClusterConfig { settings: settings.collect(), durable, ..ClusterConfig::new(data_dir, binaries) };
     Ok(Leashed { cluster: Cluster::start(config).await?, _leash: leash })
 }
 

@@ -29,5 +29,5 @@ pub use position::Position;
 pub use role::{ROLE_SETTINGS, role_of, role_password};
 pub use signal::Signal;
 pub use slots::{Held, Observation, Ownership, OwnershipConfig, SlotTable};
-pub use write::{Store, Write};
 pub use sqlx;
+pub use write::{Store, Write};

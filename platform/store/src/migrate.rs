@@ -1,6 +1,8 @@
 //! Schemas, roles and migrations: what the administrator does once at start, before any role logs in.
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator, postgres::PgConnectOptions,
+};
 
 use crate::{ROLE_SETTINGS, StoreError, role_of, role_password};
 
@@ -83,7 +85,8 @@ async fn migrate(administrator: &PgConnectOptions, schema: &Schema) -> Result<()
 async fn grant(connection: &mut PgConnection, schema: &Schema) -> Result<(), StoreError> {
     let (role, name) = (role_of(schema.name), schema.name);
     run(connection, format!("grant usage on schema {name} to {role}")).await?;
-    run(connection, format!("grant select, insert, update, delete on all tables in schema {name} to {role}")).await?;
+    run(connection, format!("grant select, insert, update, delete on all tables in schema {name} to {role}"))
+        .await?;
     run(connection, format!("grant usage on all sequences in schema {name} to {role}")).await?;
     for table in ["outbox"].iter().chain(schema.insert_only) {
         run(connection, format!("revoke update, delete on {name}.{table} from {role}")).await?;

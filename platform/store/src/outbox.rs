@@ -131,8 +131,8 @@ impl Row {
     fn envelope(self, source: &str) -> Result<(Position, Envelope), StoreError> {
         let position = Position { epoch: self.epoch, xid: self.xid, seq: self.seq };
         let traceparent = self.traceparent.parse();
-        let traceparent =
-            traceparent.map_err(|_| StoreError::Conflict(format!("the outbox's row {position} has no trace")))?;
+        let traceparent = traceparent
+            .map_err(|_| StoreError::Conflict(format!("the outbox's row {position} has no trace")))?;
         let envelope = Envelope {
             id: self.id,
             kind: self.kind,

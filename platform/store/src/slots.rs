@@ -27,7 +27,8 @@ const HOLDERS: &str = "select slot, holder from slot where group_name = $1 order
 const TAKE: &str = "update slot s set holder = $2, epoch = epoch + 1 from unnest($3::int2[], $4::uuid[]) t(slot, was) \
      where s.group_name = $1 and s.slot = t.slot and s.holder is not distinct from t.was \
      returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8, s.source_seq";
-const RELEASE: &str = "update slot set holder = null where group_name = $1 and holder = $2 and slot = any($3)";
+const RELEASE: &str =
+    "update slot set holder = null where group_name = $1 and holder = $2 and slot = any($3)";
 const LEAVE: &str = "delete from member where group_name = $1 and instance = $2";
 
 /// A slot that this process holds: with which epoch, and where the group stood when it took it.
@@ -56,7 +57,12 @@ pub trait SlotTable: Send + Sync + 'static {
     /// Bumps `me` and tells what there is.
     async fn beat(&self, group: &str, me: Uuid) -> Result<Observation, StoreError>;
     /// Takes each slot if its holder is still the one named.
-    async fn take(&self, group: &str, me: Uuid, slots: &[(u16, Option<Uuid>)]) -> Result<Vec<Held>, StoreError>;
+    async fn take(
+        &self,
+        group: &str,
+        me: Uuid,
+        slots: &[(u16, Option<Uuid>)],
+    ) -> Result<Vec<Held>, StoreError>;
     /// Lets slots go.
     async fn release(&self, group: &str, me: Uuid, slots: &[u16]) -> Result<(), StoreError>;
     /// A member that is no more.
@@ -79,7 +85,12 @@ impl SlotTable for Store {
         Ok(Observation { members, holders })
     }
 
-    async fn take(&self, group: &str, me: Uuid, slots: &[(u16, Option<Uuid>)]) -> Result<Vec<Held>, StoreError> {
+    async fn take(
+        &self,
+        group: &str,
+        me: Uuid,
+        slots: &[(u16, Option<Uuid>)],
+    ) -> Result<Vec<Held>, StoreError> {
         let (numbers, was): (Vec<i16>, Vec<Option<Uuid>>) =
             slots.iter().map(|(slot, was)| (*slot as i16, *was)).unzip();
         let rows: Vec<(i16, i64, i64, i64, i64)> =
@@ -147,7 +158,8 @@ impl Watcher {
             Some(holder) => dead.contains(holder) || !observed.members.iter().any(|(m, _)| m == holder),
         };
         let room = share.saturating_sub(held.len());
-        let free = observed.holders.iter().filter(|(slot, holder)| !held.contains_key(slot) && is_free(holder));
+        let free =
+            observed.holders.iter().filter(|(slot, holder)| !held.contains_key(slot) && is_free(holder));
         Plan {
             take: free.take(room).copied().collect(),
             release: held.keys().skip(share).copied().collect(),
@@ -231,7 +243,7 @@ impl Ownership {
         self.drop_lost(&observed);
         let plan = watcher.plan(Instant::now(), &self.held.borrow().clone(), &observed);
         if !plan.release.is_empty() {
-            self.held.send_modify(|held| plan.release.iter().for_each(|slot| drop(held.remove(slot))));
+            self.held.send_modify(|held| held.retain(|slot, _| !plan.release.contains(slot)));
             self.table.release(self.group, self.me, &plan.release).await?;
         }
         if !plan.take.is_empty() {
@@ -247,7 +259,8 @@ impl Ownership {
 
     /// Slots that the table says are another's now.
     fn drop_lost(&self, observed: &Observation) {
-        let mine = |slot: &u16| observed.holders.iter().any(|(s, holder)| s == slot && *holder == Some(self.me));
+        let mine =
+            |slot: &u16| observed.holders.iter().any(|(s, holder)| s == slot && *holder == Some(self.me));
         self.held.send_if_modified(|held| {
             let before = held.len();
             held.retain(|slot, _| mine(slot));

@@ -12,7 +12,8 @@ use crate::{Fence, Locks, Signal, StoreError, fence, lock::class_of, outbox};
 
 /// Waits for the fence, then for each key in the order given. Neither assigns an xid.
 const LOCK_FENCE: &str = "select pg_advisory_xact_lock_shared($1, 0)";
-const LOCK_KEYS: &str = "select pg_advisory_xact_lock(class, key) from unnest($1::int[], $2::int[]) as t(class, key)";
+const LOCK_KEYS: &str =
+    "select pg_advisory_xact_lock(class, key) from unnest($1::int[], $2::int[]) as t(class, key)";
 const TRY_LOCK_KEYS: &str =
     "select pg_try_advisory_xact_lock(class, key) from unnest($1::int[], $2::int[]) as t(class, key)";
 /// In a statement after the lock: in the same one it would see the fence as it was before the wait.

@@ -5,8 +5,9 @@ mod entry;
 mod load;
 mod page;
 
-pub(crate) use append::{Book, Progress, Tail};
+pub(crate) use append::{Book, Tail};
+pub(crate) use entry::FORM;
 pub use entry::{Effect, Entry};
 pub use load::BookError;
-pub(crate) use load::{Loaded, open};
+pub(crate) use load::open;
 pub(crate) use page::{PageError, line_at, page};

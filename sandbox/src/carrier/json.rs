@@ -11,7 +11,7 @@ use crate::sandbox::Sandbox;
 use crate::step::Party;
 
 /// Where a request came from, and its object; an empty body is an empty object.
-pub(super) struct JsonCall {
+pub(crate) struct JsonCall {
     pub(super) posted: Posted,
     pub(super) object: Map<String, Value>,
 }

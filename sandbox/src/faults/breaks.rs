@@ -99,9 +99,24 @@ impl Breaks {
 
     /// The newest break that hits this request, if any.
     pub(crate) fn fault(&mut self, seed: u64, address: &Address, uptime: Duration) -> Fault {
+        self.drawn(seed, address, uptime, |_| true)
+    }
+
+    /// The newest break that takes this request down, if any.
+    pub(crate) fn down(&mut self, seed: u64, address: &Address, uptime: Duration) -> Fault {
+        self.drawn(seed, address, uptime, |kind| kind == FaultKind::Down)
+    }
+
+    fn drawn(
+        &mut self,
+        seed: u64,
+        address: &Address,
+        uptime: Duration,
+        wanted: impl Fn(FaultKind) -> bool,
+    ) -> Fault {
         self.forget_ended(uptime);
-        let party = address.step.party();
-        let mine = self.breaks.iter().rev().filter(|one| one.request.target == party);
+        let fits = |one: &&Break| one.request.target == address.step.party() && wanted(one.request.fault);
+        let mine = self.breaks.iter().rev().filter(fits);
         mine.map(|one| hit(seed, one.request.fault, one.rate.0, address))
             .find(|fault| *fault != Fault::None)
             .unwrap_or(Fault::None)

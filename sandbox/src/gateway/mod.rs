@@ -12,5 +12,4 @@ pub(crate) mod search;
 pub(crate) mod void;
 
 pub use card::Decline;
-pub(crate) use form::FormCall;
 pub use intent::{Intent, Refund, Status};

@@ -18,6 +18,7 @@ pub struct ReserveStock {
     pub lines: Vec<Line>,
     /// When a hold that was not confirmed ends.
     #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
     /// How many public events orders had told of this order when it asked: the reservation has seen
     /// them, so the next one it hears must be the one after.
@@ -29,6 +30,7 @@ pub struct ReserveStock {
 pub struct StockReserved {
     /// When the hold ends, if not confirmed.
     #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }
 

@@ -1,7 +1,9 @@
 //! Contract of orders: what a customer asked for, and what became of it.
 
 use async_trait::async_trait;
-use banyan_kernel::{Actor, Answer, Context, CustomerId, Json, Line, Money, OrderId, Quantity, Sku, Timestamp};
+use banyan_kernel::{
+    Actor, Answer, Context, CustomerId, Json, Line, Money, OrderId, Quantity, Sku, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -85,6 +87,7 @@ pub struct OrderAccepted {
     pub lines: Vec<PricedLine>,
     /// When it was accepted.
     #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub placed_at: Timestamp,
 }
 
@@ -118,9 +121,11 @@ pub struct OrderView {
     pub tracking: Option<String>,
     /// When it was accepted.
     #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub placed_at: Timestamp,
     /// When it came to its end.
     #[serde(with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
     /// Counts its events.
     pub version: i64,
@@ -135,6 +140,7 @@ pub struct OrderEventView {
     pub version: i64,
     /// When.
     #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What, in the past tense.
     #[serde(rename = "type")]
@@ -157,6 +163,7 @@ pub struct OrderEventView {
     /// The trace id.
     pub correlation: String,
     /// What exactly, as recorded.
+    #[schema(value_type = Object)]
     pub data: Json,
 }
 
@@ -175,9 +182,11 @@ pub struct Why {
     pub cause: Option<String>,
     /// Since when it has been at this step.
     #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// When it is tried next; absent when nothing more will happen by itself.
     #[serde(with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_try: Option<Timestamp>,
     /// Which module it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -278,8 +287,13 @@ pub trait Orders: Send + Sync {
     /// Refusals: `unknown_order`, `already_shipped`.
     async fn cancel(&self, order: OrderId, reason: String, context: Context) -> Answer<OrderView>;
     /// Gets a stuck order going again, recorded with who and why. Refusals: `unknown_order`, `not_stuck`.
-    async fn resolve(&self, order: OrderId, how: Resolution, reason: String, context: Context)
-    -> Answer<OrderView>;
+    async fn resolve(
+        &self,
+        order: OrderId,
+        how: Resolution,
+        reason: String,
+        context: Context,
+    ) -> Answer<OrderView>;
     /// Orders as they stand; unknown ones are not in the answer.
     async fn view(&self, orders: Vec<OrderId>) -> Answer<Vec<OrderView>>;
     /// The newest orders first.

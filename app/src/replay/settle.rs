@@ -1,0 +1,202 @@
+//! Follows every accepted order to its end, and keeps what the report needs of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use banyan_kernel::{OrderId, Timestamp};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Percentiles, Phase, Progress, Tally,
+    client::{Call, Shop},
+    drive::{Driven, Order},
+    percentiles::Histogram,
+    run::Error,
+};
+
+/// Orders of one question, the API's limit.
+const CHUNK: usize = 1_000;
+const PATH: &str = "/admin/orders/settled";
+
+#[derive(Deserialize)]
+struct Settled {
+    orders: Vec<Standing>,
+}
+
+/// Where one order stands.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Standing {
+    pub(super) id: OrderId,
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) cause: Option<String>,
+    #[serde(with = "banyan_kernel::rfc3339")]
+    pub(super) placed_at: Timestamp,
+    #[serde(default, with = "banyan_kernel::rfc3339::option")]
+    pub(super) ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) asked_again: bool,
+    #[serde(default)]
+    pub(super) compensated: bool,
+}
+
+/// The first order found of a kind that is worth a look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Found {
+    pub(super) order: OrderId,
+    pub(super) took: Duration,
+}
+
+/// All orders, as they ended.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// By state and cause.
+    pub(super) ended: BTreeMap<(String, Option<String>), u64>,
+    /// Still under way when the wait ended.
+    pub(super) open: u64,
+    pub(super) shipping: Option<Percentiles>,
+    /// First-time orders shipped a second, from the first one placed to the last one shipped.
+    pub(super) shipped_per_s: Option<f64>,
+    pub(super) revenue_minor: i64,
+    pub(super) shipped: BTreeSet<OrderId>,
+    pub(super) compensated: Option<Found>,
+    pub(super) asked_again: Option<Found>,
+    pub(super) slowest: Option<Found>,
+}
+
+struct Follow {
+    ledger: Ledger,
+    tally: Tally,
+    shipping: Histogram,
+    first_placed: Option<Timestamp>,
+    last_shipped: Option<Timestamp>,
+    shipped_first_time: u64,
+}
+
+/// Asks after all open orders until none is left, or none ends for too long. None where no admin address
+/// is known.
+pub(super) async fn settle(
+    shop: &Shop,
+    driven: &Driven,
+    progress: &dyn Progress,
+) -> Result<Option<Ledger>, Error> {
+    let Some(url) = shop.admin(PATH) else { return Ok(None) };
+    progress.phase(Phase::Settling, Some(driven.orders.len() as u64));
+    let mut follow = Follow::new(driven.tally.clone());
+    let mut open: Vec<OrderId> = driven.orders.keys().copied().collect();
+    let mut moved = Instant::now();
+    while !open.is_empty() {
+        let before = open.len();
+        open = look(shop, &url, open, &driven.orders, &mut follow).await?;
+        progress.tally(&follow.tally);
+        if open.len() < before {
+            moved = Instant::now();
+        }
+        if open.is_empty() || moved.elapsed() > shop.patience.stall {
+            break;
+        }
+        sleep(shop.patience.poll).await;
+    }
+    Ok(Some(follow.finish(open.len() as u64)))
+}
+
+/// One look at all open orders; answers with those that still are.
+async fn look(
+    shop: &Shop,
+    url: &str,
+    open: Vec<OrderId>,
+    orders: &BTreeMap<OrderId, Order>,
+    follow: &mut Follow,
+) -> Result<Vec<OrderId>, Error> {
+    let mut ended = BTreeSet::new();
+    for chunk in open.chunks(CHUNK) {
+        for standing in ask(shop, url, chunk).await? {
+            let known = orders.get(&standing.id).filter(|_| has_ended(&standing));
+            if let Some(order) = known.filter(|_| ended.insert(standing.id)) {
+                follow.note(&standing, *order);
+            }
+        }
+    }
+    Ok(open.into_iter().filter(|order| !ended.contains(order)).collect())
+}
+
+async fn ask(shop: &Shop, url: &str, orders: &[OrderId]) -> Result<Vec<Standing>, Error> {
+    let body = json!({ "orders": orders }).to_string().into_bytes();
+    let url = url.to_owned();
+    let call = Call { method: Method::POST, url, token: &shop.staff_token, key: None, body: Some(body) };
+    let answer = shop.ask(&call).await.map_err(|none| none.to_string());
+    let settled: Result<Settled, _> = answer.and_then(|answer| answer.read());
+    Ok(settled.map_err(|why| Error::Shop(format!("POST {PATH}: {why}")))?.orders)
+}
+
+/// A stuck order waits for a person: the replay does not.
+fn has_ended(standing: &Standing) -> bool {
+    matches!(standing.state.as_str(), "shipped" | "cancelled" | "stuck")
+}
+
+impl Follow {
+    fn new(driven: Tally) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            tally: Tally { done: 0, ..driven },
+            shipping: Histogram::new(),
+            first_placed: None,
+            last_shipped: None,
+            shipped_first_time: 0,
+        }
+    }
+
+    fn note(&mut self, standing: &Standing, order: Order) {
+        self.tally.done += 1;
+        *self.ledger.ended.entry((standing.state.clone(), standing.cause.clone())).or_default() += 1;
+        match standing.state.as_str() {
+            "shipped" => self.shipped(standing, order),
+            "cancelled" => self.tally.cancelled += 1,
+            _ => self.tally.stuck += 1,
+        }
+        let found = Found { order: standing.id, took: took(standing) };
+        if standing.compensated {
+            self.ledger.compensated.get_or_insert(found);
+        }
+        if standing.asked_again && standing.state == "shipped" {
+            self.ledger.asked_again.get_or_insert(found);
+        }
+    }
+
+    fn shipped(&mut self, standing: &Standing, order: Order) {
+        let found = Found { order: standing.id, took: took(standing) };
+        self.tally.shipped += 1;
+        self.shipping.record(found.took);
+        self.ledger.shipped.insert(found.order);
+        self.ledger.revenue_minor = self.ledger.revenue_minor.saturating_add(order.total_minor);
+        if self.ledger.slowest.is_none_or(|slowest| slowest.took < found.took) {
+            self.ledger.slowest = Some(found);
+        }
+        if !order.repeated {
+            self.shipped_first_time += 1;
+            let first = self.first_placed.unwrap_or(standing.placed_at);
+            self.first_placed = Some(first.min(standing.placed_at));
+            self.last_shipped = self.last_shipped.max(standing.ended_at);
+        }
+    }
+
+    fn finish(mut self, open: u64) -> Ledger {
+        let window = self.first_placed.zip(self.last_shipped).map(|(first, last)| (last - first).as_seconds_f64());
+        let per_s = window.filter(|s| *s > 0.0).map(|seconds| self.shipped_first_time as f64 / seconds);
+        self.ledger.shipped_per_s = per_s;
+        self.ledger.shipping = self.shipping.percentiles();
+        self.ledger.open = open;
+        self.ledger
+    }
+}
+
+/// By the shop's own times.
+fn took(standing: &Standing) -> Duration {
+    let ended_at = standing.ended_at.unwrap_or(standing.placed_at);
+    Duration::try_from(ended_at - standing.placed_at).unwrap_or_default()
+}

@@ -1,0 +1,202 @@
+//! A cluster's life: made, started, adopted, killed, restarted, stopped.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use banyan_postgres::{Cluster, StopMode, find};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::scratch::{
+    Scratch, argument, ask, config, is_alive, is_root, run_again, server_of, tell, wait_for,
+};
+
+const SETTINGS: &str = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN \
+    ('fsync', 'synchronous_commit', 'wal_level', 'max_connections', 'data_checksums', 'listen_addresses', \
+     'server_encoding', 'lc_collate', 'timezone')";
+
+#[tokio::test]
+async fn a_new_cluster_is_durable_and_listens_on_its_socket_alone() {
+    let scratch = Scratch::new();
+    let cluster = scratch.start().await.unwrap();
+    assert!(!cluster.adopted());
+    let settings = ask(&cluster, SETTINGS).await.to_lowercase();
+    for expected in
+        ["fsync=on", "synchronous_commit=on", "wal_level=logical", "data_checksums=on", "timezone=utc"]
+    {
+        assert!(settings.contains(expected), "{expected} not in {settings}");
+    }
+    assert!(settings.contains("listen_addresses= "), "{settings}");
+    let socket_dir = fs::metadata(cluster.socket_dir()).unwrap();
+    assert_eq!(socket_dir.mode() & 0o777, 0o700);
+    assert_ne!(socket_dir.uid(), 0, "root runs no server");
+    assert!(cluster.size_bytes() > 10 << 20);
+    cluster.stop(StopMode::Fast).await.unwrap();
+    assert_eq!(cluster.pid(), None);
+}
+
+#[tokio::test]
+async fn a_database_is_created_once() {
+    let scratch = Scratch::new();
+    let cluster = scratch.start().await.unwrap();
+    let (one, other) =
+        tokio::join!(cluster.create_database("a \"shop\""), cluster.create_database("a \"shop\""));
+    one.and(other).unwrap();
+    cluster.create_database("a \"shop\"").await.unwrap();
+    assert_eq!(ask(&cluster, "SELECT count(*)::text FROM pg_database WHERE datname LIKE 'a %'").await, "1");
+}
+
+#[tokio::test]
+async fn a_running_server_is_adopted_and_a_stopped_one_started() {
+    let scratch = Scratch::new();
+    let first = scratch.start().await.unwrap();
+    tell(&first, "CREATE TABLE t AS SELECT 7 AS n").await;
+    let second = scratch.start().await.unwrap();
+    assert!(second.adopted());
+    assert_eq!(first.pid(), second.pid());
+    second.stop(StopMode::Fast).await.unwrap();
+    let began = Instant::now();
+    let third = scratch.start().await.unwrap();
+    println!("warm start: {} ms", began.elapsed().as_millis());
+    assert!(!third.adopted());
+    assert_eq!(ask(&third, "SELECT n::text FROM t").await, "7");
+}
+
+#[tokio::test]
+async fn own_settings_win_over_ours() {
+    let scratch = Scratch::new();
+    let mut config = config(&scratch.data_dir());
+    config.settings = vec![("max_connections".into(), "33".into()), ("cluster_name".into(), "it's".into())];
+    let cluster = Cluster::start(config).await.unwrap();
+    assert_eq!(ask(&cluster, "SHOW max_connections").await, "33");
+    assert_eq!(ask(&cluster, "SHOW cluster_name").await, "it's");
+}
+
+#[tokio::test]
+async fn two_starts_at_once_share_one_server() {
+    let scratch = Scratch::new();
+    let (one, other) = tokio::join!(scratch.start(), scratch.start());
+    assert_eq!(one.unwrap().pid().unwrap(), other.unwrap().pid().unwrap());
+}
+
+#[tokio::test]
+async fn two_processes_at_once_share_one_server() {
+    let scratch = Scratch::new();
+    let mut others = [(); 3].map(|()| run_again("life::starts_and_waits", &scratch.data_dir()));
+    let cluster = scratch.start().await.unwrap();
+    let pid = cluster.pid();
+    wait_for("the others", || fs::read_dir(scratch.path()).unwrap().count() >= 4);
+    others.iter_mut().for_each(|other| other.kill().and_then(|()| other.wait().map(drop)).unwrap());
+    assert_eq!(cluster.pid(), pid);
+    let drafts = fs::read_dir(scratch.path()).unwrap().flatten();
+    assert_eq!(drafts.filter(|entry| entry.file_name().to_string_lossy().contains("initdb")).count(), 0);
+}
+
+#[tokio::test]
+async fn a_long_path_gets_a_short_socket() {
+    let scratch = Scratch::new();
+    let deep = scratch.path().join("x".repeat(100));
+    let cluster = Cluster::start(config(&deep)).await.unwrap();
+    assert_ne!(cluster.socket_dir(), deep);
+    assert_eq!(fs::metadata(cluster.socket_dir()).unwrap().mode() & 0o777, 0o700);
+    assert!(Cluster::start(config(&deep)).await.unwrap().adopted());
+    cluster.stop(StopMode::Fast).await.unwrap();
+    fs::remove_dir_all(cluster.socket_dir()).unwrap();
+}
+
+#[tokio::test]
+async fn a_path_with_spaces_and_quotes_works() {
+    let scratch = Scratch::new();
+    let cluster = Cluster::start(config(&scratch.path().join("a shop's, data"))).await.unwrap();
+    assert_eq!(ask(&cluster, "SELECT 'yes'").await, "yes");
+    cluster.stop(StopMode::Fast).await.unwrap();
+    fs::remove_dir_all(cluster.socket_dir()).unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_server_is_started_again_and_a_stopped_one_is_not() {
+    let scratch = Scratch::new();
+    let cluster = scratch.start().await.unwrap();
+    let supervisor = tokio::spawn(cluster.supervise());
+    tell(&cluster, "CREATE TABLE t AS SELECT 7 AS n").await;
+    for _ in 0..3 {
+        let before = cluster.pid().unwrap();
+        kill(Pid::from_raw(before), Signal::SIGKILL).unwrap();
+        let waited = cluster.clone();
+        let back = move || wait_for("another server", || waited.pid().is_some_and(|pid| pid != before));
+        tokio::task::spawn_blocking(back).await.unwrap();
+    }
+    // The server may still be recovering: a start waits for it.
+    assert_eq!(ask(&scratch.start().await.unwrap(), "SELECT n::text FROM t").await, "7");
+    cluster.stop(StopMode::Fast).await.unwrap();
+    supervisor.await.unwrap();
+    assert_eq!(cluster.pid(), None);
+}
+
+#[tokio::test]
+async fn a_server_outlives_the_killed_process_that_started_it() {
+    let scratch = Scratch::new();
+    let mut shop = run_again("life::starts_and_waits", &scratch.data_dir());
+    wait_for("the shop's start", || scratch.path().join(format!("ready-{}", shop.id())).exists());
+    let server = server_of(&scratch.data_dir()).unwrap();
+    let session = Command::new("ps").args(["-o", "sid=", "-p", &server.to_string()]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&session.stdout).trim(), server.to_string());
+    shop.kill().unwrap();
+    shop.wait().unwrap();
+    assert!(is_alive(server));
+    let next = scratch.start().await.unwrap();
+    assert!(next.adopted());
+    assert_eq!(next.pid(), Some(server.as_raw()));
+}
+
+#[tokio::test]
+async fn a_kill_during_initdb_leaves_no_half_directory() {
+    let scratch = Scratch::new();
+    for step in ["PG_VERSION", "global/pg_control", "base/1/pg_filenode.map"] {
+        let mut shop = run_again("life::starts_and_waits", &scratch.data_dir());
+        let draft = scratch.path().join(format!(".data.initdb-{}", shop.id()));
+        wait_for(step, || draft.join(step).exists());
+        shop.kill().unwrap();
+        shop.wait().unwrap();
+        assert!(!scratch.data_dir().exists());
+    }
+    scratch.start().await.unwrap();
+}
+
+#[test]
+#[ignore = "run by the tests above, as a process of its own"]
+fn starts_and_waits() {
+    let data_dir = argument();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let cluster = runtime.block_on(Cluster::start(config(&data_dir))).unwrap();
+    let ready = data_dir.with_file_name(format!("ready-{}", std::process::id()));
+    fs::write(ready, cluster.pid().unwrap().to_string()).unwrap();
+    runtime.block_on(std::future::pending::<()>());
+}
+
+/// The same as an ordinary user, where this is root: this program again, from a place that everybody can read.
+#[test]
+fn all_of_it_works_for_an_ordinary_user() {
+    if !is_root() {
+        return println!("skipped: not root, so every test runs as an ordinary user already");
+    }
+    let scratch = Scratch::new();
+    let program = scratch.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let home = scratch.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(&program);
+    command.args(["--test-threads=2", "life::", "bad::", "leash::"]).current_dir(&home);
+    command.env("HOME", &home).env("PATH", path_with(&find().unwrap().bin_dir)).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn path_with(bin_dir: &std::path::Path) -> String {
+    format!("/usr/bin:/bin:{}", bin_dir.display())
+}
