@@ -57,8 +57,7 @@ pub(crate) async fn down(outage: Outage, party: Party, wire: &Wire) -> Response 
 
 fn plan<A: Ask>(sandbox: &Sandbox, posted: Posted, ask: A) -> Delivery<A> {
     let order = posted.order.or_else(|| ask.order_in(&sandbox.ledger().world)).unwrap_or_default();
-    let address =
-        Address { order, step: ask.step(), attempt: posted.attempt, delivery: posted.delivery };
+    let address = Address { order, step: ask.step(), attempt: posted.attempt, delivery: posted.delivery };
     Delivery {
         planned: sandbox.planned(&address),
         ask,

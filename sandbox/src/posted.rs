@@ -63,7 +63,13 @@ impl Envelope {
     }
 
     /// With the canonical form of the body, two equal requests have equal fingerprints.
-    pub(crate) fn posted(self, party: Party, canonical: &[u8], order: Option<String>, attempt: u32) -> Posted {
+    pub(crate) fn posted(
+        self,
+        party: Party,
+        canonical: &[u8],
+        order: Option<String>,
+        attempt: u32,
+    ) -> Posted {
         let party: &[u8] = if party == Party::Gateway { b"gateway" } else { b"carrier" };
         Posted {
             fingerprint: Digest::of(&[party, self.path.as_bytes(), canonical]).short_hex(),

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
@@ -17,6 +17,7 @@ use crate::sandbox::Sandbox;
 use crate::step::Party;
 use crate::{carrier, gateway};
 
+const LARGEST_HEAD_BYTES: usize = 16 * 1024;
 const LARGEST_CONTROL_BODY_BYTES: usize = 4 * 1024;
 
 /// The whole of the outside world.
@@ -29,7 +30,10 @@ pub(crate) fn router(sandbox: Arc<Sandbox>) -> Router {
         .merge(guarded(carrier_routes(), Guard::Party(Party::Carrier)))
         .merge(guarded(control_routes(), Guard::Control))
         .route("/health/live", get(live::live))
-        .fallback(|| async { Answer::problem(StatusCode::NOT_FOUND, "no_such_path", "There is nothing here.") })
+        .fallback(|| async {
+            Answer::problem(StatusCode::NOT_FOUND, "no_such_path", "There is nothing here.")
+        })
+        .layer(from_fn(bounded_head))
         .with_state(sandbox)
 }
 
@@ -81,6 +85,18 @@ async fn authorised(
         return next.run(request).await;
     }
     Trouble::Unauthorised.told_by(party).into_response()
+}
+
+/// The connection's buffer bounds a head only roughly.
+async fn bounded_head(request: Request, next: Next) -> Response {
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    let bytes: usize =
+        headers.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if bytes <= LARGEST_HEAD_BYTES {
+        return next.run(request).await;
+    }
+    let message = "Headers and path have at most 16384 bytes.";
+    Answer::problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message).into_response()
 }
 
 /// Compares digests, so that the time tells nothing of the secret.

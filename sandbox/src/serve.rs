@@ -28,7 +28,7 @@ use crate::wire::Wire;
 
 const MOST_CONNECTIONS: usize = 4_096;
 const MOST_HEADERS: usize = 64;
-const LARGEST_HEAD_BYTES: usize = 16 * 1024;
+const LARGEST_BUFFER_BYTES: usize = 64 * 1024;
 /// Also how long an idle connection is kept.
 const SLOWEST_HEAD: Duration = Duration::from_secs(60);
 const LONGEST_GOODBYE: Duration = Duration::from_secs(3);
@@ -147,21 +147,29 @@ async fn connection(stream: TcpStream, router: Router, mut closing: watch::Recei
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(SLOWEST_HEAD)
-        .max_buf_size(LARGEST_HEAD_BYTES)
+        .max_buf_size(LARGEST_BUFFER_BYTES)
         .max_headers(MOST_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        _ = &mut connection => return,
-        () = wire.to_be_reset() => {}
-        () = told(&mut closing) => {
+    let end = tokio::select! {
+        _ = &mut connection => End::Over,
+        () = wire.to_be_reset() => End::Reset,
+        () = told(&mut closing) => End::Closing,
+    };
+    match end {
+        End::Over => {}
+        // Without lingering, closing sends RST instead of FIN.
+        End::Reset => drop(connection.into_parts().io.into_inner().set_zero_linger()),
+        End::Closing => {
             Pin::new(&mut connection).graceful_shutdown();
             let _ = connection.await;
-            return;
         }
     }
-    let stream = connection.into_parts().io.into_inner();
-    // Without lingering, closing sends RST instead of FIN.
-    let _ = stream.set_zero_linger();
+}
+
+enum End {
+    Over,
+    Reset,
+    Closing,
 }
 
 async fn told(closing: &mut watch::Receiver<bool>) {

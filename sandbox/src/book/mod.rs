@@ -10,4 +10,4 @@ pub(crate) use entry::FORM;
 pub use entry::{Effect, Entry};
 pub use load::BookError;
 pub(crate) use load::open;
-pub(crate) use page::{PageError, line_at, page};
+pub(crate) use page::{Line, PageError, line_at, page};

@@ -17,25 +17,32 @@ pub(crate) enum PageError {
     Broken(#[from] serde_json::Error),
 }
 
+/// A line as it stands in the book, without its line feed.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) offset: u64,
+    pub(crate) text: Vec<u8>,
+}
+
 /// Up to `limit` lines from an offset on, each with where it begins, and where the next page begins.
 pub(crate) fn page(
     path: &Path,
     since: u64,
     limit: usize,
     durable: u64,
-) -> Result<(Vec<(u64, Vec<u8>)>, u64), PageError> {
+) -> Result<(Vec<Line>, u64), PageError> {
     let mut file = File::open(path)?;
     check_start(&mut file, since, durable)?;
     let mut lines = BufReader::with_capacity(1 << 16, file.take(durable - since));
     let (mut found, mut offset) = (Vec::new(), since);
     while found.len() < limit {
-        let mut line = Vec::new();
-        let length = lines.read_until(b'\n', &mut line)?;
+        let mut text = Vec::new();
+        let length = lines.read_until(b'\n', &mut text)?;
         if length == 0 {
             break;
         }
-        line.pop();
-        found.push((offset, line));
+        text.pop();
+        found.push(Line { offset, text });
         offset += length as u64;
     }
     Ok((found, offset))
@@ -44,8 +51,8 @@ pub(crate) fn page(
 /// The one line that begins at an offset.
 pub(crate) fn line_at(path: &Path, offset: u64, durable: u64) -> Result<Entry, PageError> {
     let (lines, _) = page(path, offset, 1, durable)?;
-    let (_, line) = lines.first().ok_or(PageError::NotALine(offset))?;
-    Ok(serde_json::from_slice(line)?)
+    let line = lines.first().ok_or(PageError::NotALine(offset))?;
+    Ok(serde_json::from_slice(&line.text)?)
 }
 
 fn check_start(file: &mut File, since: u64, durable: u64) -> Result<(), PageError> {

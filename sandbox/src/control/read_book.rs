@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::book::{self, PageError};
+use crate::book::{self, Line, PageError};
 use crate::sandbox::Sandbox;
 
 const DEFAULT_LIMIT: usize = 500;
@@ -62,7 +62,7 @@ pub(crate) async fn of_order(State(sandbox): State<Arc<Sandbox>>, Path(order): P
         let on_disk = offsets.into_iter().filter(|offset| *offset < durable);
         on_disk.map(|offset| book::page(&path, offset, 1, durable).map(|(lines, _)| lines)).collect()
     };
-    let lines: Vec<Vec<(u64, Vec<u8>)>> = match blocking(read).await {
+    let lines: Vec<Vec<Line>> = match blocking(read).await {
         Ok(lines) => lines,
         Err(error) => return told(&error),
     };
@@ -73,11 +73,11 @@ pub(crate) async fn of_order(State(sandbox): State<Arc<Sandbox>>, Path(order): P
 }
 
 /// Lines are passed on as they stand in the book, with their offset put in front.
-fn join(body: &mut String, lines: &[(u64, Vec<u8>)]) {
-    for (number, (offset, line)) in lines.iter().enumerate() {
+fn join(body: &mut String, lines: &[Line]) {
+    for (number, line) in lines.iter().enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        let rest = String::from_utf8_lossy(line);
-        let _ = write!(body, "{comma}{{\"offset\":{offset},{}", rest.trim_start_matches('{'));
+        let rest = String::from_utf8_lossy(&line.text);
+        let _ = write!(body, "{comma}{{\"offset\":{},{}", line.offset, rest.trim_start_matches('{'));
     }
 }
 

@@ -71,9 +71,14 @@ pub(crate) struct Breaks {
 }
 
 impl Breaks {
-    pub(crate) fn order(&mut self, request: BreakRequest, uptime: Duration) -> Result<BreakView, BreakRefused> {
+    pub(crate) fn order(
+        &mut self,
+        request: BreakRequest,
+        uptime: Duration,
+    ) -> Result<BreakView, BreakRefused> {
         self.forget_ended(uptime);
-        let rate = Rate::from_percent(request.percent).filter(|rate| rate.0 > 0).ok_or(BreakRefused::Percent)?;
+        let rate =
+            Rate::from_percent(request.percent).filter(|rate| rate.0 > 0).ok_or(BreakRefused::Percent)?;
         if !(request.seconds > 0.0 && request.seconds <= LONGEST_SECONDS) {
             return Err(BreakRefused::Seconds);
         }

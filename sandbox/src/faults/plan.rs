@@ -30,15 +30,8 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Refuse,
-        Self::Timeout,
-        Self::Late,
-        Self::VeryLate,
-        Self::Twice,
-        Self::Garbage,
-        Self::Down,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Refuse, Self::Timeout, Self::Late, Self::VeryLate, Self::Twice, Self::Garbage, Self::Down];
 
     /// The name in profiles and breaks.
     pub const fn name(self) -> &'static str {
@@ -238,7 +231,7 @@ mod tests {
     fn the_hash_is_pinned() {
         // A changed hash would draw other faults for every recorded seed.
         let digest = draw(7, "profile", &address(1, Step::Book, 1, 1));
-        assert_eq!(digest.millionth(), 0, "replace with the pinned figure");
+        assert_eq!(digest.millionth(), 438_260);
     }
 
     #[test]

@@ -121,9 +121,9 @@ fn cell(part: &str) -> Result<((Step, FaultKind), Rate), ProfileError> {
     let (name, percent) =
         part.split_once('=').ok_or_else(|| wrong(part, "want STEP.KIND=PERCENT%, `none` or `everyday`"))?;
     let (step, kind) = name.split_once('.').ok_or_else(|| wrong(part, "want a step, a dot and a kind"))?;
-    let step: Step = step
-        .parse()
-        .map_err(|()| wrong(part, "no such step; there are authorise, capture, void, refund, book, cancel"))?;
+    let step: Step = step.parse().map_err(|()| {
+        wrong(part, "no such step; there are authorise, capture, void, refund, book, cancel")
+    })?;
     let kind: FaultKind = kind.parse().map_err(|()| {
         wrong(part, "no such kind; there are refuse, timeout, late, very_late, twice, garbage, down")
     })?;
@@ -138,7 +138,10 @@ fn rate(part: &str, percent: &str) -> Result<Rate, ProfileError> {
     let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
     let behind = digits.split_once('.').map_or(0, |(_, behind)| behind.len());
     if !plain || behind > 4 {
-        return Err(wrong(part, "the share is a plain decimal number with at most 4 digits behind the point"));
+        return Err(wrong(
+            part,
+            "the share is a plain decimal number with at most 4 digits behind the point",
+        ));
     }
     let number = digits.parse().map_err(|_| wrong(part, "the share is not a number"))?;
     Rate::from_percent(number).ok_or_else(|| wrong(part, "the share is between 0% and 100%"))

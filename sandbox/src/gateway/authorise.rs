@@ -39,7 +39,10 @@ impl Authorise {
         let currency = currency(&fields.required("currency")?)?;
         let payment_method = fields.required("payment_method")?;
         let card = Card::named(&payment_method).ok_or_else(|| {
-            bad("payment_method", &format!("No such PaymentMethod: '{payment_method}'; see the list of magic ones."))
+            bad(
+                "payment_method",
+                &format!("No such PaymentMethod: '{payment_method}'; see the list of magic ones."),
+            )
         })?;
         fields.fixed("capture_method", "manual")?;
         fields.fixed("confirm", "true")?;

@@ -62,7 +62,8 @@ impl Ask for GiveBack {
     }
 
     fn decide(&self, world: &World, stamp: &Stamp) -> Result<Effect, Answer> {
-        let intent = world.intent(&self.intent).ok_or_else(|| no_such_intent(&self.intent, "payment_intent"))?;
+        let intent =
+            world.intent(&self.intent).ok_or_else(|| no_such_intent(&self.intent, "payment_intent"))?;
         if intent.status != Status::Succeeded {
             return Err(intent.unexpected_state("refunded"));
         }
@@ -72,7 +73,10 @@ impl Ask for GiveBack {
             return Err(refused("charge_already_refunded", "The charge has already been refunded."));
         }
         if amount > left {
-            return Err(refused("amount_too_large", "Refund amount is greater than unrefunded amount on charge."));
+            return Err(refused(
+                "amount_too_large",
+                "Refund amount is greater than unrefunded amount on charge.",
+            ));
         }
         let refund = self.refund(intent, amount, stamp);
         let intent = Intent { amount_refunded: intent.amount_refunded + amount, ..intent.clone() };
