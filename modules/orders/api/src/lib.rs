@@ -207,6 +207,17 @@ pub enum Resolution {
     Cancel,
 }
 
+impl Resolution {
+    /// Its name in rows and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
 /// Told when an order is accepted. Public. Subject: the order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OrderCreated {

@@ -1,0 +1,353 @@
+//! Takes a batch of orders as far as they go: asks the modules, in memory, step by step for all of them;
+//! records what they said in as few commits as the protocol allows.
+//!
+//! It runs ahead of the record: command ids are derived, so who starts again from the record asks the same
+//! questions and gets the same answers. Two things are recorded before they are acted on: that an order
+//! turns back, and all that comes before the pivot.
+
+use std::{sync::Arc, time::Duration};
+
+use banyan_kernel::{Actor, Answer, Clock, Command, CommandId, Context, OrderId, Timestamp, stable_hash};
+use banyan_store::StoreError;
+use futures::future::join_all;
+use inventory_api::{ConfirmReservation, Inventory, ReleaseStock, ReserveStock};
+use payments_api::{AuthorisePayment, CapturePayment, Payments, RefundPayment, VoidPayment};
+use shipping_api::{BookShipment, CancelShipment, Shipping};
+
+use crate::{
+    BACK_OFF_MAX,
+    event::OrderEvent,
+    log::{OrderLog, Recorded, Save},
+    order::Order,
+    saga::{Next, Step, next},
+};
+
+/// Who takes part.
+#[derive(Clone)]
+pub struct Ports {
+    /// Stock.
+    pub inventory: Arc<dyn Inventory>,
+    /// Money.
+    pub payments: Arc<dyn Payments>,
+    /// Parcels.
+    pub shipping: Arc<dyn Shipping>,
+}
+
+/// How the saga waits.
+#[derive(Clone, Copy, Debug)]
+pub struct DriveConfig {
+    /// How long stock is held for an order that is not confirmed.
+    pub hold: Duration,
+    /// Before a step that was not answered is asked again; doubled each time, up to [`BACK_OFF_MAX`].
+    pub back_off: Duration,
+    /// How many orders go together.
+    pub batch: u16,
+    /// How many batches are under way at once.
+    pub batches: usize,
+}
+
+impl Default for DriveConfig {
+    fn default() -> Self {
+        let (hold, back_off) = (Duration::from_secs(15 * 60), Duration::from_millis(100));
+        Self { hold, back_off, batch: 50, batches: 4 }
+    }
+}
+
+/// The saga's driver over any store of orders.
+pub struct Driver<L> {
+    log: Arc<L>,
+    ports: Ports,
+    clock: Arc<dyn Clock>,
+    config: DriveConfig,
+}
+
+/// What a module said to one order.
+enum Heard {
+    Done { result: Option<String>, asked_again: bool },
+    Refused { code: String, detail: String },
+    NotYet(String),
+    Broken(String),
+}
+
+/// An order on its way through one pass.
+struct Progress {
+    order: Order,
+    expected: i64,
+    events: Vec<Recorded>,
+    asked: u32,
+    waiting: Option<String>,
+    lost: bool,
+}
+
+/// A question to a module: a step, forth or back.
+type Question = (Step, bool);
+
+impl Progress {
+    /// What to ask now; nothing while it waits or when another was faster.
+    fn question(&self) -> Option<Question> {
+        match next(&self.order) {
+            _ if self.lost || self.waiting.is_some() => None,
+            Next::Do(step) => Some((step, false)),
+            Next::Undo(step) => Some((step, true)),
+            Next::Record(_) | Next::Nothing => None,
+        }
+    }
+
+    /// Whether what is not recorded yet must be, before that question.
+    fn must_record_first(&self) -> bool {
+        let ahead = !self.events.is_empty();
+        ahead && matches!(self.question(), Some((_, true) | (Step::Capture, false)))
+    }
+
+    fn record(&mut self, event: OrderEvent, at: Timestamp) {
+        let event = self.order.record(event, at, &Actor::system("saga"));
+        self.events.push(event);
+        self.asked = 0;
+    }
+}
+
+impl<L: OrderLog> Driver<L> {
+    /// Over a store of orders and the modules that take part.
+    pub fn new(log: Arc<L>, ports: Ports, clock: Arc<dyn Clock>, config: DriveConfig) -> Self {
+        Self { log, ports, clock, config }
+    }
+
+    pub(crate) fn log(&self) -> &L {
+        &self.log
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn config(&self) -> DriveConfig {
+        self.config
+    }
+
+    /// Takes these orders as far as they go now.
+    ///
+    /// # Errors
+    /// Of the store; what was asked but not recorded is asked again, with the same ids.
+    pub async fn drive(&self, ids: &[OrderId]) -> Result<(), StoreError> {
+        let loaded = self.log.load(ids).await?;
+        let mut orders: Vec<Progress> = loaded
+            .into_iter()
+            .map(|loaded| Progress {
+                expected: loaded.order.version,
+                order: loaded.order,
+                events: Vec::new(),
+                asked: loaded.asked,
+                waiting: None,
+                lost: false,
+            })
+            .collect();
+        loop {
+            self.record_endings(&mut orders);
+            self.save(&mut orders, Progress::must_record_first).await?;
+            if !self.ask_all(&mut orders).await {
+                break;
+            }
+        }
+        self.save(&mut orders, |order| !order.lost).await
+    }
+
+    fn record_endings(&self, orders: &mut [Progress]) {
+        for order in orders.iter_mut().filter(|order| !order.lost) {
+            if let Next::Record(event) = next(&order.order) {
+                order.record(event, self.clock.now());
+            }
+        }
+    }
+
+    /// Asks every order's question, one call per module and step, side by side. False when none is left.
+    async fn ask_all(&self, orders: &mut [Progress]) -> bool {
+        let mut questions: Vec<Question> = orders.iter().filter_map(Progress::question).collect();
+        questions.sort_unstable();
+        questions.dedup();
+        let asked = questions.iter().map(|question| {
+            let those: Vec<(usize, &Order)> = orders
+                .iter()
+                .enumerate()
+                .filter(|(_, progress)| progress.question() == Some(*question))
+                .map(|(at, progress)| (at, &progress.order))
+                .collect();
+            async move {
+                let heard = self.ask(*question, those.iter().map(|(_, order)| *order)).await;
+                (*question, those.into_iter().map(|(at, _)| at).zip(heard).collect::<Vec<_>>())
+            }
+        });
+        let answers = join_all(asked).await;
+        for (question, heard) in answers {
+            for (at, heard) in heard {
+                self.take(&mut orders[at], question, heard);
+            }
+        }
+        !questions.is_empty()
+    }
+
+    /// Writes down, in memory, what a module said.
+    fn take(&self, progress: &mut Progress, (step, undo): Question, heard: Heard) {
+        let (now, attempt, asked) = (self.clock.now(), progress.order.attempt(step), progress.asked);
+        let event = match heard {
+            Heard::Done { .. } if undo => OrderEvent::StepUndone { step, attempt },
+            Heard::Done { result, asked_again } => {
+                OrderEvent::StepDone { step, attempt, asked, asked_again, result }
+            }
+            Heard::Refused { code, detail } if undo => {
+                OrderEvent::StepBroken { step, attempt, undo, why: format!("{code}: {detail}") }
+            }
+            Heard::Refused { code, detail } => OrderEvent::StepRefused { step, attempt, code, detail },
+            Heard::Broken(why) => OrderEvent::StepBroken { step, attempt, undo, why },
+            Heard::NotYet(why) => {
+                progress.asked = asked.saturating_add(1);
+                progress.waiting = Some(why);
+                return;
+            }
+        };
+        log_step(&progress.order, &event, step);
+        progress.record(event, now);
+    }
+
+    /// Keeps those that `which` names; who meets a newer version is lost to this pass.
+    async fn save(
+        &self,
+        orders: &mut [Progress],
+        which: impl Fn(&Progress) -> bool,
+    ) -> Result<(), StoreError> {
+        let at: Vec<usize> = (0..orders.len()).filter(|at| which(&orders[*at])).collect();
+        if at.is_empty() {
+            return Ok(());
+        }
+        let batch: Vec<Save> = at.iter().map(|at| self.to_save(&orders[*at])).collect();
+        let kept = self.log.save(&batch).await?;
+        for (at, kept) in at.into_iter().zip(kept) {
+            orders[at].lost = !kept;
+            orders[at].expected = orders[at].order.version;
+            orders[at].events.clear();
+        }
+        Ok(())
+    }
+
+    fn to_save(&self, progress: &Progress) -> Save {
+        let Progress { order, expected, events, asked, waiting, .. } = progress;
+        let due_at = match next(order) {
+            Next::Nothing => None,
+            _ if waiting.is_none() => Some(self.clock.now()),
+            _ => Some(self.clock.now() + self.back_off(order, *asked)),
+        };
+        let (order, events, waiting) = (order.clone(), events.clone(), waiting.clone());
+        Save { order, expected: *expected, events, due_at, asked: *asked, waiting }
+    }
+
+    /// Exponential, with full jitter ("Exponential Backoff And Jitter", M. Brooker, 2015) drawn from the
+    /// order and the count, so that a simulation sees the same each time; never below a quarter.
+    fn back_off(&self, order: &Order, asked: u32) -> Duration {
+        let full = self.config.back_off.saturating_mul(1 << asked.min(10)).min(BACK_OFF_MAX);
+        let drawn = stable_hash(format!("{}/{asked}", order.id).as_bytes()) % 750;
+        full / 4 + full * drawn as u32 / 1_000
+    }
+
+    async fn ask(&self, (step, undo): Question, orders: impl Iterator<Item = &Order>) -> Vec<Heard> {
+        let Ports { inventory, payments, shipping } = &self.ports;
+        let orders: Vec<&Order> = orders.collect();
+        match (step, undo) {
+            (Step::Reserve, false) => {
+                let expires_at = self.clock.now() + self.config.hold;
+                let batch = commands(step, undo, &orders, |order| reserve(order, expires_at));
+                heard(inventory.reserve(batch).await, |_| (None, false))
+            }
+            (Step::Authorise, false) => {
+                let replies = payments.authorise(commands(step, undo, &orders, authorise)).await;
+                heard(replies, |reply| (Some(reply.reference), reply.asked_again))
+            }
+            (Step::Confirm, false) => {
+                let batch = commands(step, undo, &orders, |_| ConfirmReservation {});
+                heard(inventory.confirm(batch).await, |_| (None, false))
+            }
+            (Step::Book, false) => {
+                let replies = shipping.book(commands(step, undo, &orders, book)).await;
+                heard(replies, |reply| (Some(reply.tracking), reply.asked_again))
+            }
+            (Step::Capture, false) => {
+                let replies = payments.capture(commands(step, undo, &orders, |_| CapturePayment {})).await;
+                heard(replies, |reply| (None, reply.asked_again))
+            }
+            (Step::Reserve | Step::Confirm, true) => {
+                let batch = commands(step, undo, &orders, |o| ReleaseStock { reason: reason(o) });
+                heard(inventory.release(batch).await, |_| (None, false))
+            }
+            (Step::Authorise, true) => {
+                let batch = commands(step, undo, &orders, |o| VoidPayment { reason: reason(o) });
+                heard(payments.void(batch).await, |_| (None, false))
+            }
+            (Step::Book, true) => {
+                let batch = commands(step, undo, &orders, |o| CancelShipment { reason: reason(o) });
+                heard(shipping.cancel(batch).await, |_| (None, false))
+            }
+            (Step::Capture, true) => {
+                let batch = commands(step, undo, &orders, |o| RefundPayment { reason: reason(o) });
+                heard(payments.refund(batch).await, |_| (None, false))
+            }
+        }
+    }
+}
+
+fn reason(order: &Order) -> String {
+    order.cause().unwrap_or("cancelled").to_owned()
+}
+
+fn reserve(order: &Order, expires_at: Timestamp) -> ReserveStock {
+    ReserveStock { lines: lines(order), expires_at, orders_sequence: order.told }
+}
+
+fn authorise(order: &Order) -> AuthorisePayment {
+    AuthorisePayment { amount: order.created.total, method: order.created.payment_method.clone() }
+}
+
+fn book(order: &Order) -> BookShipment {
+    BookShipment { customer: order.created.customer, lines: lines(order), orders_sequence: order.told }
+}
+
+fn lines(order: &Order) -> Vec<banyan_kernel::Line> {
+    let line = |line: &orders_api::PricedLine| banyan_kernel::Line {
+        sku: line.sku.clone(),
+        quantity: line.quantity,
+    };
+    order.created.lines.iter().map(line).collect()
+}
+
+/// One command per order. An undo goes under the id of the do that it undoes.
+fn commands<T>(step: Step, undo: bool, orders: &[&Order], body: impl Fn(&Order) -> T) -> Vec<Command<T>> {
+    let command = |order: &&Order| {
+        let id = CommandId::new(order.id, step.name(), order.attempt(step));
+        let span = if undo { format!("undo {id}") } else { id.to_string() };
+        Command { context: Context::system("saga", order.trace.child(&span)), id, body: body(order) }
+    };
+    orders.iter().map(command).collect()
+}
+
+fn heard<T>(answers: Vec<Answer<T>>, done: impl Fn(T) -> (Option<String>, bool)) -> Vec<Heard> {
+    let one = |answer| match answer {
+        Answer::Done(reply) => {
+            let (result, asked_again) = done(reply);
+            Heard::Done { result, asked_again }
+        }
+        Answer::Rejected(refusal) => {
+            Heard::Refused { code: refusal.code.into_owned(), detail: refusal.detail }
+        }
+        Answer::Pending => Heard::NotYet("under way".to_owned()),
+        Answer::Unavailable(why) => Heard::NotYet(why),
+        Answer::Broken(why) => Heard::Broken(why),
+    };
+    answers.into_iter().map(one).collect()
+}
+
+fn log_step(order: &Order, event: &OrderEvent, step: Step) {
+    let (id, correlation) = (order.id, order.trace.correlation());
+    match event {
+        OrderEvent::StepBroken { why, .. } => {
+            tracing::error!(order = %id, correlation, step = step.name(), why, "a person must look: banyan order why {id}");
+        }
+        event => tracing::debug!(order = %id, correlation, step = step.name(), ?event, "heard"),
+    }
+}

@@ -1,0 +1,164 @@
+//! Places orders: a batch in one commit; a repeat finds its own first row by primary key.
+
+use std::collections::{BTreeSet, HashMap};
+
+use banyan_kernel::{Answer, Money, OrderId, Refusal, Sku, Timestamp, slot_of};
+use banyan_store::{Store, StoreError, Write, by_halves};
+use catalog_api::{Catalog, Product};
+use orders_api::{OrderAccepted, OrderState, PlaceOrder, Placed, PricedLine, refusals};
+use uuid::Uuid;
+
+use crate::{
+    event::Created,
+    order::{Order, Recorded},
+    postgres::{fold, insert_events},
+    saga,
+};
+
+const EXISTING: &str = "select order_id, version, type as kind, schema_version, payload, hash, at, traceparent \
+     from order_event where order_id = any($1) and version = 1";
+const INSERT_ORDERS: &str = "insert into orders (order_id, customer_id, slot, placed_at, state, version, told, hash, open, due_at) \
+     select o, customer, slot, at, 'placed', 1, 1, hash, true, at \
+     from unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[], $5::bytea[]) as t(o, customer, slot, at, hash)";
+
+/// Answers in the order of the batch.
+pub(crate) async fn place(
+    store: &Store,
+    catalog: &dyn Catalog,
+    batch: Vec<PlaceOrder>,
+) -> Vec<Answer<Placed>> {
+    let skus: BTreeSet<Sku> =
+        batch.iter().flat_map(|wish| wish.lines.iter().map(|l| l.sku.clone())).collect();
+    let products = match catalog.products(skus.into_iter().collect()).await {
+        Ok(products) => products,
+        Err(error) => return batch.iter().map(|_| Answer::Unavailable(error.0.clone())).collect(),
+    };
+    let products: HashMap<Sku, Product> = products.into_iter().map(|p| (p.sku.clone(), p)).collect();
+    let write = |wishes: Vec<PlaceOrder>| {
+        let (store, products) = (store.clone(), products.clone());
+        Box::pin(async move { place_all(&store, &products, wishes).await })
+            as futures::future::BoxFuture<'_, _>
+    };
+    let answers = by_halves(batch, &write).await;
+    answers.into_iter().map(|result| crate::answer(result)).collect()
+}
+
+/// One commit. Whose key another transaction is working on is told so, and not waited for.
+async fn place_all(
+    store: &Store,
+    products: &HashMap<Sku, Product>,
+    wishes: Vec<PlaceOrder>,
+) -> Result<Vec<Answer<Placed>>, StoreError> {
+    let ids: BTreeSet<OrderId> = wishes.iter().map(|wish| wish.order).collect();
+    let keys: Vec<String> = ids.iter().map(OrderId::to_string).collect();
+    let (mut write, free) = store.begin_where_free("place", &keys).await?;
+    let free: HashMap<OrderId, bool> = ids.into_iter().zip(free).collect();
+    let mut known = existing(&mut write, free.keys().copied()).await?;
+    let (mut answers, mut new) = (Vec::new(), Vec::new());
+    for wish in wishes {
+        let answer = match known.get(&wish.order) {
+            _ if !free[&wish.order] => {
+                Answer::rejected(refusals::IN_FLIGHT, "the same key is being worked on")
+            }
+            Some(order) => repeat(order, &wish),
+            None => match create(&wish, products, store.clock().now()) {
+                Err(refusal) => Answer::Rejected(refusal),
+                Ok((order, first)) => {
+                    let accepted = accepted(&order);
+                    known.insert(order.id, order.clone());
+                    new.push((order, first));
+                    Answer::Done(Placed { accepted, repeated: false })
+                }
+            },
+        };
+        answers.push(answer);
+    }
+    insert(write, &new).await?;
+    Ok(answers)
+}
+
+async fn existing(
+    write: &mut Write,
+    ids: impl Iterator<Item = OrderId>,
+) -> Result<HashMap<OrderId, Order>, StoreError> {
+    let ids: Vec<Uuid> = ids.map(|id| id.0).collect();
+    let rows: Vec<crate::postgres::EventRow> =
+        sqlx::query_as(EXISTING).bind(ids).fetch_all(write.connection()).await?;
+    let order = |row: crate::postgres::EventRow| {
+        let id = OrderId(row.order_id);
+        let order = fold(id, vec![row]).map_err(|error| StoreError::Conflict(error.to_string()))?;
+        Ok((id, order))
+    };
+    rows.into_iter().map(order).collect()
+}
+
+/// The first answer again, or a refusal if the key is used for something else.
+fn repeat(order: &Order, wish: &PlaceOrder) -> Answer<Placed> {
+    if order.created.request_hash == wish.request_hash {
+        return Answer::Done(Placed { accepted: accepted(order), repeated: true });
+    }
+    Answer::rejected(refusals::KEY_REUSED, "this Idempotency-Key was used with another body")
+}
+
+fn create(
+    wish: &PlaceOrder,
+    products: &HashMap<Sku, Product>,
+    at: Timestamp,
+) -> Result<(Order, Recorded), Refusal> {
+    let lines = wish.lines.iter().map(|line| {
+        let product = products.get(&line.sku).ok_or_else(|| {
+            Refusal::new(refusals::UNKNOWN_PRODUCT, format!("there is no product {}", line.sku))
+        })?;
+        Ok(PricedLine { sku: line.sku.clone(), quantity: line.quantity, unit_price: product.price })
+    });
+    let lines = lines.collect::<Result<Vec<_>, Refusal>>()?;
+    let total = total(&lines)?;
+    let created = Created {
+        customer: wish.customer,
+        lines,
+        total,
+        payment_method: wish.payment_method.clone(),
+        request_hash: wish.request_hash.clone(),
+        saga: saga::VERSION,
+    };
+    Ok(Order::create(wish.order, created, wish.context.trace, at, &wish.context.actor))
+}
+
+fn total(lines: &[PricedLine]) -> Result<Money, Refusal> {
+    let refusal = |why: String| Refusal::new(refusals::PRICE, why);
+    let Some(first) = lines.first() else { return Err(refusal("there is no line".to_owned())) };
+    lines.iter().try_fold(Money::zero(first.unit_price.currency), |sum, line| {
+        line.unit_price
+            .times(line.quantity)
+            .and_then(|price| sum.plus(price))
+            .map_err(|e| refusal(e.to_string()))
+    })
+}
+
+fn accepted(order: &Order) -> OrderAccepted {
+    OrderAccepted {
+        id: order.id,
+        state: OrderState::Placed,
+        total: order.created.total,
+        lines: order.created.lines.clone(),
+        placed_at: order.placed_at,
+    }
+}
+
+async fn insert(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        write.abandon().await;
+        return Ok(());
+    }
+    let events: Vec<(&Order, &Recorded)> = new.iter().map(|(order, first)| (order, first)).collect();
+    insert_events(&mut write, &events).await?;
+    sqlx::query(INSERT_ORDERS)
+        .bind(new.iter().map(|(order, _)| order.id.0).collect::<Vec<_>>())
+        .bind(new.iter().map(|(order, _)| order.created.customer.0).collect::<Vec<_>>())
+        .bind(new.iter().map(|(order, _)| slot_of(&order.id.to_string()) as i16).collect::<Vec<_>>())
+        .bind(new.iter().map(|(order, _)| order.placed_at).collect::<Vec<_>>())
+        .bind(new.iter().map(|(order, _)| &order.hash[..]).collect::<Vec<_>>())
+        .execute(write.connection())
+        .await?;
+    write.commit().await
+}

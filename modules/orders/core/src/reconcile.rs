@@ -1,0 +1,104 @@
+//! Finds orders that are due in the slots this process holds, and drives them. Level-triggered: what a
+//! signal missed, the poll finds.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use banyan_kernel::OrderId;
+use banyan_store::{Held, Signal, StoreError};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Driver, log::OrderLog, postgres::PostgresLog};
+
+/// The net below signals.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Drives due orders.
+pub struct SagaReconciler<L = PostgresLog> {
+    driver: Arc<Driver<L>>,
+    signal: Signal,
+    under_way: Arc<Mutex<HashSet<OrderId>>>,
+    permits: Arc<Semaphore>,
+}
+
+/// The orders of a batch that is being driven; taken out of the way of the next look when dropped.
+struct UnderWay {
+    orders: Vec<OrderId>,
+    all: Arc<Mutex<HashSet<OrderId>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        self.orders.iter().for_each(|order| drop(all.take(order)));
+    }
+}
+
+impl<L: OrderLog> SagaReconciler<L> {
+    /// The group whose slots divide the orders among processes.
+    pub const GROUP: &'static str = "orders.saga";
+
+    /// Over a driver; `signal` is raised when there may be something due.
+    pub fn new(driver: Driver<L>, signal: Signal) -> Self {
+        let permits = Arc::new(Semaphore::new(driver.config().batches));
+        Self { driver: Arc::new(driver), signal, under_way: Arc::default(), permits }
+    }
+
+    /// Works until `stop`, then finishes what is under way.
+    pub async fn run(self, held: watch::Receiver<BTreeMap<u16, Held>>, stop: CancellationToken) {
+        let mut batches = JoinSet::new();
+        let mut signal = self.signal.listen();
+        let mut failures = 0;
+        while !stop.is_cancelled() {
+            while batches.try_join_next().is_some() {}
+            let slots: Vec<u16> = held.borrow().keys().copied().collect();
+            match self.turn(&slots, &mut batches).await {
+                Ok(true) => failures = 0,
+                Ok(false) => {
+                    failures = 0;
+                    tokio::select! { () = stop.cancelled() => {}, () = Signal::wait(&mut signal, POLL) => {} }
+                }
+                Err(error) => {
+                    failures = (failures + 1_u32).min(5);
+                    tracing::warn!(%error, "cannot look for due orders");
+                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(POLL * 2_u32.pow(failures)) => {} }
+                }
+            }
+        }
+        while batches.join_next().await.is_some() {}
+    }
+
+    /// Starts one batch of due orders; false when none is due.
+    async fn turn(&self, slots: &[u16], batches: &mut JoinSet<()>) -> Result<bool, StoreError> {
+        if slots.is_empty() {
+            return Ok(false);
+        }
+        // Never closed; waits for a batch to end.
+        let Ok(permit) = self.permits.clone().acquire_owned().await else { return Ok(false) };
+        let except = self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (now, limit) = (self.driver.clock().now(), self.driver.config().batch);
+        let orders = self.driver.log().due(slots, now, &except, limit).await?;
+        if orders.is_empty() {
+            return Ok(false);
+        }
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).extend(&orders);
+        let guard = UnderWay { orders, all: self.under_way.clone(), _permit: permit };
+        let driver = self.driver.clone();
+        batches.spawn(async move {
+            if let Err(error) = driver.drive(&guard.orders).await {
+                tracing::warn!(%error, orders = guard.orders.len(), "a batch was not recorded; it is asked again");
+                // The database is in trouble; the same orders are due at once.
+                tokio::time::sleep(POLL).await;
+            }
+        });
+        Ok(true)
+    }
+}
