@@ -63,7 +63,8 @@ async fn receive(shop: &Shop, file_id: &str, run: u32, chunk: &[Product]) -> Res
     if lines.is_empty() {
         return Ok(());
     }
-    send(shop, "/v1/stock/receipts", &format!("replay-{run}-stock-{file_id}"), &json!({ "lines": lines })).await
+    send(shop, "/v1/stock/receipts", &format!("replay-{run}-stock-{file_id}"), &json!({ "lines": lines }))
+        .await
 }
 
 /// The key hangs on the run and the content: the same delivery twice is one, an edited one is another.

@@ -76,7 +76,8 @@ pub(super) async fn drive(
     progress.phase(Phase::Baskets, baskets.map(|count| count.min(limit as u64)));
     let began = Instant::now();
     let mut count = Count::new();
-    let baskets = stream::try_unfold(feed, |feed| async { Ok(feed.basket().await?.map(|basket| (basket, feed))) });
+    let baskets =
+        stream::try_unfold(feed, |feed| async { Ok(feed.basket().await?.map(|basket| (basket, feed))) });
     let placed = baskets
         .take(limit)
         .map_ok(|basket| async move { Ok::<_, Error>(place(shop, options, &basket).await) })
@@ -183,6 +184,6 @@ mod tests {
     fn a_household_keeps_its_id() {
         assert_eq!(customer("H123"), customer("H123"));
         assert_ne!(customer("H123"), customer("H124"));
-        insta::assert_snapshot!(customer("H123"), @"");
+        insta::assert_snapshot!(customer("H123"), @"5dd4da12-293c-5af0-b7c2-5e9509463f5c");
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Seen {
     pub(super) accepted: u64,
     pub(super) unanswered: u64,
     pub(super) open: u64,
+    pub(super) trouble: bool,
     pub(super) skipped: u64,
     pub(super) strict_stop: bool,
     pub(super) empty_cell: bool,
@@ -50,7 +51,7 @@ impl Exit {
 
     pub(super) fn of(seen: Seen) -> Self {
         let none_accepted = seen.baskets > 0 && seen.accepted == 0;
-        if seen.unanswered > 0 || seen.open > 0 || none_accepted {
+        if seen.unanswered > 0 || seen.open > 0 || seen.trouble || none_accepted {
             Self::Failed
         } else if seen.strict_stop {
             Self::StrictStop
@@ -75,6 +76,7 @@ mod tests {
             (fine, 0),
             (Seen { accepted: 0, ..fine }, 1),
             (Seen { unanswered: 1, strict_stop: true, ..fine }, 1),
+            (Seen { trouble: true, skipped: 1, ..fine }, 1),
             (Seen { open: 1, empty_cell: true, ..fine }, 1),
             (Seen { skipped: 2, ..fine }, 3),
             (Seen { skipped: 1, strict_stop: true, empty_cell: true, ..fine }, 4),

@@ -6,10 +6,7 @@ use banyan_kernel::OrderId;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    client::{Call, Shop},
-    run::Error,
-};
+use super::client::{Call, Shop};
 
 /// The saga's steps, in order.
 pub const STEPS: [&str; 5] = ["reserve", "authorise", "confirm", "book", "capture"];
@@ -51,7 +48,9 @@ impl FaultTable {
     #[must_use]
     pub fn empty_cells(&self) -> Vec<String> {
         let all = STEPS.iter().flat_map(|step| KINDS.iter().map(move |(kind, _)| (*step, *kind)));
-        all.filter(|(step, kind)| self.count(step, kind) == 0).map(|(step, kind)| format!("{step}/{kind}")).collect()
+        all.filter(|(step, kind)| self.count(step, kind) == 0)
+            .map(|(step, kind)| format!("{step}/{kind}"))
+            .collect()
     }
 
     fn cell(&self, step: &str, kind: &str) -> Option<&Cell> {
@@ -60,12 +59,12 @@ impl FaultTable {
 }
 
 /// Asks the shop for the table; none where no admin address is known.
-pub(super) async fn fault_table(shop: &Shop) -> Result<Option<FaultTable>, Error> {
+pub(super) async fn fault_table(shop: &Shop) -> Result<Option<FaultTable>, String> {
     let Some(url) = shop.admin("/admin/faults") else { return Ok(None) };
     let call = Call { method: Method::GET, url, token: &shop.staff_token, key: None, body: None };
     let answer = shop.ask(&call).await.map_err(|none| none.to_string());
     let table = answer.and_then(|answer| answer.read());
-    table.map(Some).map_err(|why| Error::Shop(format!("GET /admin/faults: {why}")))
+    table.map(Some).map_err(|why| format!("GET /admin/faults: {why}"))
 }
 
 #[cfg(test)]

@@ -40,8 +40,9 @@ impl<'a> Feed<'a> {
     ) -> Result<(Header, Feed<'a>), Error> {
         let shown = path.display().to_string();
         let path = path.to_owned();
-        let opened = task::spawn_blocking(move || Ok(Reader::open(BufReader::new(File::open(path)?))?)).await;
-        let opened = opened.map_err(|error| Error::File(shown.clone(), std::io::Error::other(error).into()))?;
+        let opened = task::spawn_blocking(move || Reader::open(BufReader::new(File::open(path)?))).await;
+        let opened =
+            opened.map_err(|error| Error::File(shown.clone(), std::io::Error::other(error).into()))?;
         let (header, reader) = opened.map_err(|why| Error::File(shown, why))?;
         let records = reading(reader);
         Ok((header, Self { records, held: None, strict, progress, lines: Lines::default() }))

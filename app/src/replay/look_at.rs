@@ -27,9 +27,14 @@ impl LookAt {
 
 /// One compensated, one charged although the call timed out, the slowest.
 pub(super) fn three(ledger: &Ledger, faults: Option<&FaultTable>) -> Vec<LookAt> {
-    let slow = ledger.slowest.map_or_else(String::new, |found| format!(" ({:.0} ms)", found.took.as_secs_f64() * 1e3));
+    let slow = ledger
+        .slowest
+        .map_or_else(String::new, |found| format!(" ({:.0} ms)", found.took.as_secs_f64() * 1e3));
     vec![
-        LookAt { what: "compensated: a step failed, the ones before it were undone".to_owned(), order: id(ledger.compensated) },
+        LookAt {
+            what: "compensated: a step failed, the ones before it were undone".to_owned(),
+            order: id(ledger.compensated),
+        },
         charged_though_timed_out(ledger, faults),
         LookAt { what: format!("the slowest to be shipped{slow}"), order: id(ledger.slowest) },
     ]
@@ -49,7 +54,9 @@ fn charged_though_timed_out(ledger: &Ledger, faults: Option<&FaultTable>) -> Loo
         return LookAt { what: what.to_owned(), order: Some(*order) };
     }
     match ledger.asked_again {
-        Some(found) => LookAt { what: "had no answer at a step, was asked again".to_owned(), order: Some(found.order) },
+        Some(found) => {
+            LookAt { what: "had no answer at a step, was asked again".to_owned(), order: Some(found.order) }
+        }
         None => LookAt { what: what.to_owned(), order: None },
     }
 }

@@ -51,7 +51,13 @@ pub struct Options {
 impl Options {
     /// A replay of `file` with every choice at its default: run 1, not strict, 64 in flight, all baskets.
     #[must_use]
-    pub fn new(file: PathBuf, base_url: String, staff_token: String, mint: Mint, started_at: Timestamp) -> Self {
+    pub fn new(
+        file: PathBuf,
+        base_url: String,
+        staff_token: String,
+        mint: Mint,
+        started_at: Timestamp,
+    ) -> Self {
         Self {
             file,
             base_url,

@@ -97,7 +97,9 @@ pub struct Broken {
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// Nothing in it.
-    #[error("the file is empty; its first line must be a header like {{\"banyan-replay\":1,\"id\":\"shop\",\"currency\":\"USD\"}}")]
+    #[error(
+        "the file is empty; its first line must be a header like {{\"banyan-replay\":1,\"id\":\"shop\",\"currency\":\"USD\"}}"
+    )]
     Empty,
     /// The first line is something else.
     #[error("line 1 is no replay header ({0}); is this a replay file?")]
@@ -223,7 +225,8 @@ impl<R: BufRead> Reader<R> {
             return Err(format!("{} twice in one basket; fold its quantities", line.sku));
         }
         once(&mut self.keys, &raw.key, "basket")?;
-        let lines = raw.lines.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect();
+        let lines =
+            raw.lines.into_iter().map(|line| Line { sku: line.sku, quantity: line.quantity }).collect();
         Ok(Basket { key: raw.key, customer: raw.customer, lines, payment_method: raw.payment_method })
     }
 }
@@ -246,7 +249,8 @@ fn header_of(bytes: &[u8]) -> Result<Header, String> {
 
 /// The reader counts the file's lines; serde's own line number, always 1, would only confuse.
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes).map_err(|error| error.to_string().replace(" at line 1 column ", ", column "))
+    serde_json::from_slice(bytes.trim_ascii_end())
+        .map_err(|error| error.to_string().replace(" at line 1 column ", ", column "))
 }
 
 /// A word that may stand in an HTTP header.
@@ -287,9 +291,9 @@ mod tests {
     use super::*;
 
     const HEADER: &str = r#"{"banyan-replay":1,"id":"t","currency":"USD"}"#;
-    const PRODUCT: &str = r#"{"product":{"sku":"P1","name":"MILK","category":"DAIRY","price_minor":129,"stock":4}}"#;
-    const BASKET: &str =
-        r#"{"basket":{"key":"B1","customer":"H1","lines":[{"sku":"P1","quantity":2}],"payment_method":"pm_card_visa"}}"#;
+    const PRODUCT: &str =
+        r#"{"product":{"sku":"P1","name":"MILK","category":"DAIRY","price_minor":129,"stock":4}}"#;
+    const BASKET: &str = r#"{"basket":{"key":"B1","customer":"H1","lines":[{"sku":"P1","quantity":2}],"payment_method":"pm_card_visa"}}"#;
 
     /// What comes of the lines after a header, one text each.
     fn read(lines: &[&str]) -> Vec<String> {
@@ -299,7 +303,9 @@ mod tests {
         while let Some(item) = reader.next_record().unwrap() {
             seen.push(match item {
                 Ok(Record::Product(product)) => format!("product {}", product.sku),
-                Ok(Record::Basket(basket)) => format!("basket {} of {} lines", basket.key, basket.lines.len()),
+                Ok(Record::Basket(basket)) => {
+                    format!("basket {} of {} lines", basket.key, basket.lines.len())
+                }
                 Err(broken) => format!("{}: {}", broken.line, broken.why),
             });
         }
@@ -334,6 +340,7 @@ mod tests {
     #[test]
     fn broken_json_is_named_with_its_column() {
         check("{\"basket\":", "EOF while parsing a value, column 10");
+        check("{\n", "EOF while parsing an object, column 1");
         check("hello", "expected value, column 1");
         check("{}", "expected value");
         check("[1]", "column");
@@ -344,7 +351,10 @@ mod tests {
     #[test]
     fn wrong_types_and_unknown_missing_or_doubled_fields_are_broken() {
         check(&basket_with("\"B1\"", "7"), "invalid type: integer `7`, expected a string");
-        check(&basket_with("\"quantity\":2", "\"quantity\":\"2\""), "invalid type: string \"2\", expected i64");
+        check(
+            &basket_with("\"quantity\":2", "\"quantity\":\"2\""),
+            "invalid type: string \"2\", expected i64",
+        );
         check(&basket_with("\"quantity\":2", "\"quantity\":2.5"), "invalid type: floating point `2.5`");
         check(&basket_with("\"quantity\":2", "\"quantity\":2,\"gift\":true"), "unknown field `gift`");
         check(&basket_with("\"key\"", "\"coupon\":1,\"key\""), "unknown field `coupon`");
@@ -355,7 +365,10 @@ mod tests {
     #[test]
     fn quantities_out_of_range_are_broken() {
         for bad in ["0", "-1", "1000001", "9223372036854775807"] {
-            check(&basket_with("\"quantity\":2", &format!("\"quantity\":{bad}")), "a quantity is 1 to 1000000");
+            check(
+                &basket_with("\"quantity\":2", &format!("\"quantity\":{bad}")),
+                "a quantity is 1 to 1000000",
+            );
         }
         check(&basket_with("\"quantity\":2", "\"quantity\":92233720368547758080"), "expected i64");
         check(&basket_with("\"quantity\":2", "\"quantity\":1e999"), "number out of range");

@@ -64,7 +64,8 @@ mod tests {
         }
         let seen = histogram.percentiles().unwrap();
         assert_eq!(seen.count, 1_000);
-        let expected = [(seen.p50_ms, 500.0), (seen.p90_ms, 900.0), (seen.p99_ms, 990.0), (seen.p999_ms, 999.0)];
+        let expected =
+            [(seen.p50_ms, 500.0), (seen.p90_ms, 900.0), (seen.p99_ms, 990.0), (seen.p999_ms, 999.0)];
         for (ms, expected) in expected {
             assert!((ms - expected).abs() <= expected / 1_000.0, "{ms} for {expected}");
         }

@@ -9,14 +9,13 @@ use banyan_kernel::{OrderId, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
     Percentiles, Phase, Progress, Tally,
     client::{Call, Shop},
     drive::{Driven, Order},
     percentiles::Histogram,
-    run::Error,
 };
 
 /// Orders of one question, the API's limit.
@@ -59,6 +58,8 @@ pub(super) struct Ledger {
     pub(super) ended: BTreeMap<(String, Option<String>), u64>,
     /// Still under way when the wait ended.
     pub(super) open: u64,
+    /// Why the wait ended before its time.
+    pub(super) trouble: Option<String>,
     pub(super) shipping: Option<Percentiles>,
     /// First-time orders shipped a second, from the first one placed to the last one shipped.
     pub(super) shipped_per_s: Option<f64>,
@@ -70,6 +71,7 @@ pub(super) struct Ledger {
 }
 
 struct Follow {
+    open: BTreeSet<OrderId>,
     ledger: Ledger,
     tally: Tally,
     shipping: Histogram,
@@ -78,60 +80,53 @@ struct Follow {
     shipped_first_time: u64,
 }
 
-/// Asks after all open orders until none is left, or none ends for too long. None where no admin address
-/// is known.
-pub(super) async fn settle(
-    shop: &Shop,
-    driven: &Driven,
-    progress: &dyn Progress,
-) -> Result<Option<Ledger>, Error> {
-    let Some(url) = shop.admin(PATH) else { return Ok(None) };
+/// Asks after all open orders until none is left, or none ends for too long, or the shop no longer answers:
+/// what is known by then is kept. None where no admin address is known.
+pub(super) async fn settle(shop: &Shop, driven: &Driven, progress: &dyn Progress) -> Option<Ledger> {
+    let url = shop.admin(PATH)?;
     progress.phase(Phase::Settling, Some(driven.orders.len() as u64));
-    let mut follow = Follow::new(driven.tally.clone());
-    let mut open: Vec<OrderId> = driven.orders.keys().copied().collect();
-    let mut moved = Instant::now();
-    while !open.is_empty() {
-        let before = open.len();
-        open = look(shop, &url, open, &driven.orders, &mut follow).await?;
+    let mut follow = Follow::new(driven);
+    // Only waiting counts: a look that is asked again while the shop starts anew is no standstill.
+    let mut idle = Duration::ZERO;
+    loop {
+        let before = follow.open.len();
+        follow.ledger.trouble = look(shop, &url, &driven.orders, &mut follow).await.err();
         progress.tally(&follow.tally);
-        if open.len() < before {
-            moved = Instant::now();
-        }
-        if open.is_empty() || moved.elapsed() > shop.patience.stall {
-            break;
+        idle = if follow.open.len() < before { Duration::ZERO } else { idle };
+        if follow.open.is_empty() || idle >= shop.patience.stall || follow.ledger.trouble.is_some() {
+            return Some(follow.finish());
         }
         sleep(shop.patience.poll).await;
+        idle += shop.patience.poll;
     }
-    Ok(Some(follow.finish(open.len() as u64)))
 }
 
-/// One look at all open orders; answers with those that still are.
+/// One look at all open orders.
 async fn look(
     shop: &Shop,
     url: &str,
-    open: Vec<OrderId>,
     orders: &BTreeMap<OrderId, Order>,
     follow: &mut Follow,
-) -> Result<Vec<OrderId>, Error> {
-    let mut ended = BTreeSet::new();
+) -> Result<(), String> {
+    let open: Vec<OrderId> = follow.open.iter().copied().collect();
     for chunk in open.chunks(CHUNK) {
         for standing in ask(shop, url, chunk).await? {
-            let known = orders.get(&standing.id).filter(|_| has_ended(&standing));
-            if let Some(order) = known.filter(|_| ended.insert(standing.id)) {
+            let ended = has_ended(&standing) && follow.open.remove(&standing.id);
+            if let Some(order) = orders.get(&standing.id).filter(|_| ended) {
                 follow.note(&standing, *order);
             }
         }
     }
-    Ok(open.into_iter().filter(|order| !ended.contains(order)).collect())
+    Ok(())
 }
 
-async fn ask(shop: &Shop, url: &str, orders: &[OrderId]) -> Result<Vec<Standing>, Error> {
+async fn ask(shop: &Shop, url: &str, orders: &[OrderId]) -> Result<Vec<Standing>, String> {
     let body = json!({ "orders": orders }).to_string().into_bytes();
     let url = url.to_owned();
     let call = Call { method: Method::POST, url, token: &shop.staff_token, key: None, body: Some(body) };
     let answer = shop.ask(&call).await.map_err(|none| none.to_string());
     let settled: Result<Settled, _> = answer.and_then(|answer| answer.read());
-    Ok(settled.map_err(|why| Error::Shop(format!("POST {PATH}: {why}")))?.orders)
+    Ok(settled.map_err(|why| format!("POST {PATH}: {why}"))?.orders)
 }
 
 /// A stuck order waits for a person: the replay does not.
@@ -140,10 +135,11 @@ fn has_ended(standing: &Standing) -> bool {
 }
 
 impl Follow {
-    fn new(driven: Tally) -> Self {
+    fn new(driven: &Driven) -> Self {
         Self {
+            open: driven.orders.keys().copied().collect(),
             ledger: Ledger::default(),
-            tally: Tally { done: 0, ..driven },
+            tally: Tally { done: 0, ..driven.tally.clone() },
             shipping: Histogram::new(),
             first_placed: None,
             last_shipped: None,
@@ -185,12 +181,13 @@ impl Follow {
         }
     }
 
-    fn finish(mut self, open: u64) -> Ledger {
-        let window = self.first_placed.zip(self.last_shipped).map(|(first, last)| (last - first).as_seconds_f64());
+    fn finish(mut self) -> Ledger {
+        let window =
+            self.first_placed.zip(self.last_shipped).map(|(first, last)| (last - first).as_seconds_f64());
         let per_s = window.filter(|s| *s > 0.0).map(|seconds| self.shipped_first_time as f64 / seconds);
         self.ledger.shipped_per_s = per_s;
         self.ledger.shipping = self.shipping.percentiles();
-        self.ledger.open = open;
+        self.ledger.open = self.open.len() as u64;
         self.ledger
     }
 }
