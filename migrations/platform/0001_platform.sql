@@ -52,8 +52,9 @@ create table slot (
     source_seq bigint not null default 0,
     -- Of the event at this position, when it was tried one by one: attempts survive the process.
     attempts int not null default 0,
-    attempted_seq bigint not null default 0,
+    attempted_epoch bigint not null default 0,
     attempted_xid xid8 not null default '0',
+    attempted_seq bigint not null default 0,
     primary key (group_name, slot)
 ) with (fillfactor = 50);
 
@@ -69,7 +70,9 @@ create table dead_letter (
     reason text,
     attempts int not null,
     parked_at timestamptz not null,
-    primary key (group_name, key, place)
+    primary key (group_name, key, place),
+    -- An event that is read again stands in its queue once.
+    unique (group_name, key, source_epoch, source_xid, source_seq)
 );
 
 -- What was done with a dead letter, by whom and why.

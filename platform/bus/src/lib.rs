@@ -2,10 +2,28 @@
 //!
 //! A [`Source`] is a module's outbox. A [`Consumer`] applies its events: effects and position commit in one
 //! transaction of the consumer's own database, so an effect happens exactly once however often the event
-//! comes.
+//! comes. [`run_group`] drives a group's slots; [`LocalBus`] puts the two together in one process. What
+//! cannot be applied becomes a dead letter and parks its key. [`subscribe`] is for caches.
 
+mod broadcast;
+mod bus;
 mod consumer;
+mod counters;
+mod dead_letter;
+mod group;
+mod inbox;
+mod lanes;
+mod outbox;
+mod pg_inbox;
 mod source;
 
+pub use broadcast::{BROADCAST_BUFFER_EVENTS, subscribe};
+pub use bus::{Bus, BusError, LocalBus};
 pub use consumer::{Applied, Consumer};
+pub use counters::Counters;
+pub use dead_letter::{DROPPED, DeadLetter, DeadLetterError, DeadLetters, Decision};
+pub use group::{GroupOptions, run_group};
+pub use inbox::{Batch, Inbox, Letter, Outcome, Refused, settle};
+pub use outbox::OutboxSource;
+pub use pg_inbox::PgInbox;
 pub use source::Source;

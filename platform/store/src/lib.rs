@@ -24,7 +24,7 @@ pub use fence::{Fence, identity};
 pub use halves::by_halves;
 pub use lock::Locks;
 pub use migrate::{Schema, prepare};
-pub use outbox::{Horizon, Page, Tell, read_outbox};
+pub use outbox::{Horizon, Page, Tell, read_outbox, read_subject};
 pub use position::Position;
 pub use role::{ROLE_SETTINGS, role_of, role_password};
 pub use signal::Signal;

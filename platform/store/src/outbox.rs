@@ -20,6 +20,11 @@ const READ: &str = "select o.epoch, o.xid::text::int8 as xid, o.seq, o.id, o.typ
      and (o.epoch < $4 or (o.epoch = $4 and o.xid < $5::text::xid8)) and o.slot = any($6) \
      order by o.epoch, o.xid, o.seq limit $7";
 
+/// All that is committed, also above the horizon: one subject's events are ordered by their sequence.
+const READ_SUBJECT: &str = "select epoch, xid::text::int8 as xid, seq, id, type as kind, aggregateid as subject, \
+     at, schema_version, sequence, causation, actor, traceparent, payload \
+     from outbox where aggregateid = $1 and sequence > $2 order by sequence limit $3";
+
 /// Read before the rows: a horizon that is a little old is a little lower, never wrong.
 const HORIZON: &str = "select epoch, pg_snapshot_xmin(pg_current_snapshot())::text::int8 from fence";
 
@@ -177,4 +182,24 @@ pub async fn read_outbox(
     let last = events.last().map(|(position, _)| *position);
     let end = if full { last.unwrap_or(after) } else { horizon.end().max(after) };
     Ok(Page { events, end })
+}
+
+/// Reads at most `limit` events of one subject after a sequence, in order: what fills a gap.
+///
+/// # Errors
+/// As any statement.
+pub async fn read_subject(
+    pool: &PgPool,
+    source: &str,
+    subject: &str,
+    after_sequence: i64,
+    limit: u16,
+) -> Result<Vec<Envelope>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(READ_SUBJECT)
+        .bind(subject)
+        .bind(after_sequence)
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(|row| row.envelope(source).map(|(_, envelope)| envelope)).collect()
 }
