@@ -141,3 +141,33 @@ fn next(queue: &Queue) -> Option<Vec<u8>> {
     }
     Some(std::mem::take(&mut pending.bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_is_on_disk_when_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("book");
+        let (book, mut tail) = Book::start(path.clone(), File::create(&path).unwrap(), 0).unwrap();
+        for line in 1..=50_u64 {
+            assert_eq!(tail.append(b"line\n"), (line - 1) * 5..line * 5);
+            book.reached(line * 5).await.unwrap();
+            assert!(std::fs::metadata(&path).unwrap().len() >= line * 5);
+        }
+        assert_eq!(book.durable(), 250);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_to_all_who_wait() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (book, mut tail) = Book::start("/dev/full".into(), full, 0).unwrap();
+        let end = tail.append(b"line\n").end;
+        assert!(book.reached(end).await.unwrap_err().contains("No space left"));
+        assert!(book.failed().await.contains("No space left"));
+        assert_eq!(book.durable(), 0);
+    }
+}

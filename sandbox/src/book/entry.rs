@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::record::Record;
 use crate::answer::Answer;
 use crate::carrier::Shipment;
 use crate::faults::FaultKind;
@@ -15,11 +16,11 @@ pub(crate) const FORM: u8 = 1;
 
 /// One line of the book.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Record", into = "Record")]
 pub struct Entry {
     /// The version of this form: 1.
     pub v: u8,
     /// When it was done.
-    #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// The shop's order, as its caller named it.
     pub order: Option<String>,
@@ -46,13 +47,11 @@ pub struct Entry {
     /// The trace id of the caller's `traceparent`.
     pub trace: Option<String>,
     /// What happened, with what it left behind.
-    #[serde(flatten)]
     pub effect: Effect,
 }
 
 /// What happened; `kind` in the line.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// Money was held.
     Authorised {

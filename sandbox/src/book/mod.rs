@@ -4,6 +4,7 @@ mod append;
 mod entry;
 mod load;
 mod page;
+mod record;
 
 pub(crate) use append::{Book, Tail};
 pub(crate) use entry::FORM;

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use crate::outside::{Outside, got};
 
 #[tokio::test]
@@ -123,4 +125,19 @@ async fn a_book_has_one_writer() {
     config.seed = 7;
     let second = banyan_sandbox::serve(config, clock, |_| (), std::future::pending()).await;
     assert!(second.unwrap_err().to_string().contains("in use by another sandbox"));
+}
+
+#[tokio::test]
+async fn whoever_was_answered_is_in_the_file() {
+    let outside = Outside::start().await;
+    let book = outside.folder().join("book/book.jsonl");
+    let charges = (0..100).map(|n| {
+        let (outside, book) = (&outside, &book);
+        async move {
+            let charged = outside.charge(&format!("k{n}"), &format!("order-{n}")).await;
+            let text = std::fs::read_to_string(book).unwrap();
+            assert!(text.contains(charged.id()), "charge {n} was answered before it was written");
+        }
+    });
+    join_all(charges).await;
 }
