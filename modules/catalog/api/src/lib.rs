@@ -5,6 +5,9 @@ use banyan_kernel::{Context, Money, Sku};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "catalog";
 

@@ -1,1 +1,84 @@
-//! Implementation of inventory.
+//! Implementation of inventory: how much there is, and for whom it is kept.
+//!
+//! One use case a file: [`reserve`], [`confirm`], [`release`] decide on a [`desk`], which reads and writes a
+//! whole batch in constant statements; [`receive`] books deliveries; [`expire`] gives back what nobody
+//! confirmed; [`shipped`] listens to orders; [`levels`] and [`facts`] only read.
+
+mod confirm;
+mod desk;
+mod expire;
+mod facts;
+mod levels;
+mod receive;
+mod release;
+mod reservation;
+mod reserve;
+mod shipped;
+mod stock;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, Command, Context, Sku};
+use banyan_store::{Schema, Store};
+use inventory_api::{
+    ConfirmReservation, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock, StockLevel,
+    StockReceived, StockReleased, StockReserved,
+};
+use sqlx::migrate::Migrator;
+
+pub use expire::{ExpiryReconciler, GROUP};
+pub use facts::{ReservationFact, StockViolation};
+pub use reservation::ReservationState;
+pub use shipped::OrdersConsumer;
+
+/// The tables of the module.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/inventory");
+
+/// The module's schema; receipts are added to and never changed.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema { name: inventory_api::NAME, migrations: &MIGRATIONS, insert_only: &["receipt"] }
+}
+
+/// Inventory on PostgreSQL.
+pub struct Inventory {
+    store: Store,
+}
+
+impl Inventory {
+    /// Over the module's store.
+    #[must_use]
+    pub fn new(store: Store) -> Arc<Self> {
+        Arc::new(Self { store })
+    }
+
+    /// The module's store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+#[async_trait]
+impl inventory_api::Inventory for Inventory {
+    async fn reserve(&self, batch: Vec<Command<ReserveStock>>) -> Vec<Answer<StockReserved>> {
+        desk::run(&self.store, &batch, reserve::wanted, reserve::decide).await
+    }
+
+    async fn confirm(&self, batch: Vec<Command<ConfirmReservation>>) -> Vec<Answer<ReservationConfirmed>> {
+        desk::run(&self.store, &batch, |_, _| Vec::new(), confirm::decide).await
+    }
+
+    async fn release(&self, batch: Vec<Command<ReleaseStock>>) -> Vec<Answer<StockReleased>> {
+        desk::run(&self.store, &batch, |_, _| Vec::new(), release::decide).await
+    }
+
+    async fn receive(&self, context: Context, batch: Vec<ReceiveStock>) -> Vec<Answer<StockReceived>> {
+        receive::run(&self.store, &context, &batch).await
+    }
+
+    async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>> {
+        desk::answer(levels::read(&self.store, &skus).await.map(Answer::Done))
+    }
+}

@@ -1,0 +1,136 @@
+//! Facts: what the audit needs to know, from this module's own tables.
+
+use std::fmt;
+
+use banyan_kernel::{Line, OrderId, Timestamp};
+use banyan_store::StoreError;
+use inventory_api::StockLevel;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{
+    Inventory,
+    levels::LevelRow,
+    reservation::{Lines, ReservationState, unfold},
+};
+
+const FACTS: &str = "select order_id, state, lines, version, orders_seen, expires_at from reservation \
+     where order_id > $1 and order_id <= $2 order by order_id";
+
+/// Each SKU that any of the three tables names, where they disagree. One statement, so one moment.
+const VIOLATIONS: &str = "with receipts as ( \
+         select l.key as sku, sum(l.value::int8)::int8 as n from receipt, jsonb_each_text(lines) l group by 1), \
+     moved as ( \
+         select l.key as sku, \
+             coalesce(sum(l.value::int8) filter (where state <> 'shipped'), 0)::int8 as kept, \
+             coalesce(sum(l.value::int8) filter (where state = 'shipped'), 0)::int8 as gone \
+         from reservation, jsonb_each_text(lines) l where state in ('held', 'committed', 'shipped') group by 1), \
+     judged as ( \
+         select sku, coalesce(on_hand, 0) as on_hand, coalesce(reserved, 0) as reserved, \
+             coalesce(shipped, 0) as shipped, coalesce(received, 0) as received, \
+             coalesce(adjusted, 0) as adjusted, coalesce(receipts.n, 0) as receipts, \
+             coalesce(kept, 0) as kept, coalesce(gone, 0) as gone \
+         from stock full join receipts using (sku) full join moved using (sku)) \
+     select * from judged where on_hand + reserved + shipped <> received - adjusted \
+     or least(on_hand, reserved, shipped, received, adjusted) < 0 \
+     or received <> receipts or reserved <> kept or shipped <> gone order by sku limit 100";
+
+/// What inventory knows of one order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReservationFact {
+    /// The order.
+    pub order: OrderId,
+    /// Where its reservation stands.
+    pub state: ReservationState,
+    /// Of what, in SKU order.
+    pub lines: Vec<Line>,
+    /// How many events inventory told of it.
+    pub version: i64,
+    /// The last event heard from orders.
+    pub orders_seen: i64,
+    /// When the hold ends or ended, if not confirmed.
+    pub expires_at: Timestamp,
+}
+
+/// A SKU whose numbers do not add up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockViolation {
+    /// What the stock row says.
+    pub level: StockLevel,
+    /// Sum of the receipts' lines; must be `received`.
+    pub receipts: i64,
+    /// Sum of the lines of held and committed reservations; must be `reserved`.
+    pub kept: i64,
+    /// Sum of the lines of shipped reservations; must be `shipped`.
+    pub gone: i64,
+}
+
+#[derive(FromRow)]
+struct FactRow {
+    order_id: Uuid,
+    #[sqlx(try_from = "String")]
+    state: ReservationState,
+    #[sqlx(json)]
+    lines: Lines,
+    version: i64,
+    orders_seen: i64,
+    expires_at: Timestamp,
+}
+
+#[derive(FromRow)]
+struct ViolationRow {
+    #[sqlx(flatten)]
+    level: LevelRow,
+    receipts: i64,
+    kept: i64,
+    gone: i64,
+}
+
+impl Inventory {
+    /// The reservations of orders with `after < order <= upto`, in order.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn facts(&self, after: OrderId, upto: OrderId) -> Result<Vec<ReservationFact>, StoreError> {
+        let rows: Vec<FactRow> =
+            sqlx::query_as(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store().pool()).await?;
+        Ok(rows.into_iter().map(ReservationFact::from).collect())
+    }
+
+    /// SKUs whose numbers do not add up, at most 100: the sum, its signs, receipts, reservations.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn stock_violations(&self) -> Result<Vec<StockViolation>, StoreError> {
+        let rows: Vec<ViolationRow> = sqlx::query_as(VIOLATIONS).fetch_all(self.store().pool()).await?;
+        Ok(rows.into_iter().map(StockViolation::from).collect())
+    }
+}
+
+impl From<FactRow> for ReservationFact {
+    fn from(row: FactRow) -> Self {
+        Self {
+            order: OrderId(row.order_id),
+            state: row.state,
+            lines: unfold(&row.lines),
+            version: row.version,
+            orders_seen: row.orders_seen,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+impl From<ViolationRow> for StockViolation {
+    fn from(row: ViolationRow) -> Self {
+        Self { level: row.level.into(), receipts: row.receipts, kept: row.kept, gone: row.gone }
+    }
+}
+
+impl fmt::Display for StockViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StockLevel { sku, on_hand, reserved, shipped, received, adjusted } = &self.level;
+        write!(f, "{sku}: on hand {on_hand} + reserved {reserved} + shipped {shipped}, ")?;
+        write!(f, "received {received} - adjusted {adjusted}; ")?;
+        write!(f, "receipts {}, kept for orders {}, gone {}", self.receipts, self.kept, self.gone)
+    }
+}
