@@ -1,0 +1,314 @@
+//! The gateway: Stripe-shaped PaymentIntents, spoken in forms.
+
+use banyan_kernel::{CommandId, Json, Refusal};
+use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Reply, Room};
+use tokio::sync::watch;
+
+use crate::payment::{Payment, State};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const INTENTS: &str = "/v1/payment_intents";
+/// Cancelled there by somebody else, or expired there: nothing is held any more.
+const CANCELLED_THERE: &str = "cancelled_at_gateway";
+
+pub(crate) struct Gateway {
+    caller: Caller,
+}
+
+impl Gateway {
+    pub(crate) fn new(config: Callee) -> Self {
+        let caller = Caller::new("gateway", config);
+        Self { caller: caller.expect("a client without TLS and proxy reads nothing that could fail") }
+    }
+
+    pub(crate) fn config(&self) -> &Callee {
+        self.caller.callee()
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        self.caller.room()
+    }
+
+    pub(crate) fn closed(&self) -> watch::Receiver<u64> {
+        self.caller.closed()
+    }
+
+    /// Does what the payment's intent says, or looks up whether it was done. Done brings the gateway's id.
+    pub(crate) async fn ask(&self, payment: &Payment) -> Outcome<String> {
+        let Some(id) = payment.command() else { return Outcome::Broken("nothing is under way".to_owned()) };
+        let answered = if payment.intent.is_look_up() {
+            self.look_up(payment, &id).await.map(|reply| looked_up(payment, &reply))
+        } else {
+            self.send(payment, &id).await.map(|reply| answered(payment, &reply))
+        };
+        answered.unwrap_or_else(Outcome::from)
+    }
+
+    async fn send(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
+        let (path, fields) = request(payment);
+        let metadata = [("order", id.order.to_string()), ("step", id.step.clone()), ("attempt", id.attempt.to_string())];
+        let metadata = metadata.map(|(name, value)| (format!("metadata[{name}]"), value));
+        let fields: Vec<(String, String)> = fields.into_iter().chain(metadata).collect();
+        let call = Call {
+            trace: &payment.trace,
+            step: &id.step,
+            method: Method::POST,
+            path,
+            body: Some((FORM, form(&fields))),
+            key: Some(payment.intent.key(id)),
+            delivery: payment.intent.tries,
+        };
+        self.caller.call(call).await
+    }
+
+    async fn look_up(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
+        let reference = payment.reference.as_deref().unwrap_or_default();
+        let path = match payment.state {
+            State::Authorising => {
+                let query = format!("metadata['order']:'{}'", id.order);
+                format!("{INTENTS}/search?{}", form(&[("query".to_owned(), query), ("limit".to_owned(), "100".to_owned())]))
+            }
+            State::Refunding => format!("/v1/refunds?{}", form(&[("payment_intent".to_owned(), reference.to_owned())])),
+            _ => format!("{INTENTS}/{reference}"),
+        };
+        let (step, delivery) = (format!("look up {}", id.step), payment.intent.tries);
+        let call = Call { trace: &payment.trace, step: &step, method: Method::GET, path, body: None, key: None, delivery };
+        self.caller.call(call).await
+    }
+}
+
+fn form(fields: &[(String, String)]) -> String {
+    // Pairs of texts always encode.
+    serde_urlencoded::to_string(fields).unwrap_or_default()
+}
+
+/// Path and fields of what is under way; the same for each sending, as the key is.
+fn request(payment: &Payment) -> (String, Vec<(String, String)>) {
+    let reference = payment.reference.as_deref().unwrap_or_default();
+    let (path, fields): (String, &[(&str, String)]) = match payment.state {
+        State::Capturing => (format!("{INTENTS}/{reference}/capture"), &[]),
+        State::Voiding => (format!("{INTENTS}/{reference}/cancel"), &[]),
+        State::Refunding => ("/v1/refunds".to_owned(), &[("payment_intent", reference.to_owned())]),
+        _ => (
+            INTENTS.to_owned(),
+            &[
+                ("amount", payment.amount.minor.to_string()),
+                ("currency", payment.amount.currency.as_str().to_ascii_lowercase()),
+                ("payment_method", payment.method.clone()),
+                ("capture_method", "manual".to_owned()),
+                ("confirm", "true".to_owned()),
+            ],
+        ),
+    };
+    (path, fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+}
+
+/// What an answer means, by its status. Statuses that say nothing of the request are [`CallError`]s.
+fn answered(payment: &Payment, reply: &Reply) -> Outcome<String> {
+    let error = &reply.body["error"];
+    let code = error["code"].as_str().unwrap_or_default();
+    let undoes = matches!(payment.state, State::Voiding | State::Refunding);
+    match (reply.status, code) {
+        (200..=299, _) if payment.state == State::Refunding => refunded(payment, &reply.body),
+        (200..=299, _) => match by_intent(payment, &reply.body) {
+            Outcome::Absent => unclear(&reply.body),
+            outcome => outcome,
+        },
+        (400, "payment_intent_unexpected_state") => by_intent(payment, &error["payment_intent"]),
+        (400, "charge_already_refunded") if payment.state == State::Refunding => done(payment),
+        (400, "idempotency_key_reused") => Outcome::Broken("the key was used for something else".to_owned()),
+        (402, _) if !undoes => Outcome::Refused(declined(error)),
+        // The request itself is not taken: a method of payment that does not exist, an amount too large.
+        (400 | 422, _) if payment.state == State::Authorising => Outcome::Refused(declined(error)),
+        (status, _) => Outcome::Broken(format!("the gateway answered {status} {code}")),
+    }
+}
+
+/// What a look-up means.
+fn looked_up(payment: &Payment, reply: &Reply) -> Outcome<String> {
+    match (reply.status, payment.state) {
+        (200, State::Authorising) => found(payment, &reply.body),
+        (200, State::Refunding) => match reply.body["data"].as_array().map(Vec::as_slice) {
+            Some([]) => Outcome::Absent,
+            Some([refund]) => refunded(payment, refund),
+            Some(_) => Outcome::Broken("more than one refund is found".to_owned()),
+            None => unclear(&reply.body),
+        },
+        (200, _) => by_intent(payment, &reply.body),
+        (status, _) => Outcome::Broken(format!("the look-up was answered {status}")),
+    }
+}
+
+/// Among an order's intents: the one that holds money, of whichever attempt; else what became of this attempt.
+fn found(payment: &Payment, body: &Json) -> Outcome<String> {
+    let Some(intents) = body["data"].as_array().filter(|_| body["has_more"] != true) else {
+        return unclear(body);
+    };
+    let live: Vec<&Json> =
+        intents.iter().filter(|intent| matches!(status(intent), "requires_capture" | "succeeded")).collect();
+    let attempt = payment.attempt.to_string();
+    let mut of_attempt = intents.iter().filter(|intent| intent["metadata"]["attempt"] == attempt.as_str());
+    match live[..] {
+        [intent] => by_intent(payment, intent),
+        [] => of_attempt.next().map_or(Outcome::Absent, |intent| by_intent(payment, intent)),
+        _ => Outcome::Broken("more than one payment is held".to_owned()),
+    }
+}
+
+/// Where the intent stands says whether what is under way was done.
+fn by_intent(payment: &Payment, intent: &Json) -> Outcome<String> {
+    let cancelled = || Outcome::Refused(Refusal::new(CANCELLED_THERE, "nothing is held any more"));
+    match (payment.state, status(intent)) {
+        (State::Authorising, "requires_capture" | "succeeded") => adopted(payment, intent),
+        (State::Authorising | State::Capturing, "requires_payment_method") => {
+            Outcome::Refused(declined(&intent["last_payment_error"]))
+        }
+        (State::Authorising | State::Capturing, "canceled") => cancelled(),
+        (State::Capturing, "succeeded") | (State::Voiding, "canceled") => done(payment),
+        (State::Capturing, "requires_capture") => Outcome::Absent,
+        (State::Voiding, "requires_capture" | "requires_payment_method") => Outcome::Absent,
+        (State::Voiding, "succeeded") => Outcome::Broken("the money was taken by somebody else".to_owned()),
+        (State::Refunding, standing) => Outcome::Broken(format!("the payment to refund is {standing}")),
+        _ => unclear(intent),
+    }
+}
+
+fn adopted(payment: &Payment, intent: &Json) -> Outcome<String> {
+    let same = intent["amount"] == payment.amount.minor
+        && intent["currency"].as_str().is_some_and(|code| code.eq_ignore_ascii_case(payment.amount.currency.as_str()));
+    match intent["id"].as_str() {
+        Some(id) if same => Outcome::Done(id.to_owned()),
+        Some(id) => Outcome::Broken(format!("{id} is about another amount")),
+        None => unclear(intent),
+    }
+}
+
+fn refunded(payment: &Payment, refund: &Json) -> Outcome<String> {
+    match (status(refund), refund["amount"] == payment.amount.minor) {
+        ("succeeded" | "pending", true) => done(payment),
+        ("succeeded" | "pending", false) => Outcome::Broken("another amount was refunded".to_owned()),
+        _ => unclear(refund),
+    }
+}
+
+fn done(payment: &Payment) -> Outcome<String> {
+    Outcome::Done(payment.reference.clone().unwrap_or_default())
+}
+
+fn unclear(body: &Json) -> Outcome<String> {
+    Outcome::Unclear(format!("status {:?} is not understood", status(body)))
+}
+
+fn status(object: &Json) -> &str {
+    object["status"].as_str().unwrap_or_default()
+}
+
+fn declined(error: &Json) -> Refusal {
+    let code = error["decline_code"].as_str().or(error["code"].as_str()).unwrap_or("card_declined");
+    Refusal::new(code.to_owned(), error["message"].as_str().unwrap_or("the card was declined"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banyan_kernel::{Actor, Command, Context, Currency, Money, OrderId, TraceParent};
+    use serde_json::json;
+
+    fn payment(state: State) -> Payment {
+        let order = OrderId::derive("a", "k");
+        let context = Context { actor: Actor::system("test"), trace: TraceParent::root(order.0) };
+        let command = Command { id: CommandId::new(order, "authorise", 1), context, body: () };
+        let currency: Currency = "USD".parse().unwrap();
+        let amount = Money { minor: 500, currency };
+        Payment { state, amount, reference: Some("pi_1".into()), ..Payment::tombstone(&command) }
+    }
+
+    fn intent(status: &str) -> Json {
+        json!({ "id": "pi_1", "status": status, "amount": 500, "currency": "usd", "metadata": { "attempt": "1" },
+            "last_payment_error": { "code": "card_declined", "decline_code": "lost_card", "message": "No." } })
+    }
+
+    /// What an outcome is, in a word.
+    fn word(outcome: Outcome<String>) -> String {
+        match outcome {
+            Outcome::Done(_) => "done".into(),
+            Outcome::Refused(refusal) => format!("refused {}", refusal.code),
+            Outcome::Absent => "absent".into(),
+            Outcome::Unclear(_) => "unclear".into(),
+            Outcome::Broken(_) => "broken".into(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_status_means_one_thing() {
+        let (a, c, v, r) = (State::Authorising, State::Capturing, State::Voiding, State::Refunding);
+        let card = json!({ "error": { "code": "card_declined", "decline_code": "insufficient_funds", "message": "No." } });
+        let expired = json!({ "error": { "code": "expired_card", "message": "No." } });
+        let error = |code: &str| json!({ "error": { "code": code, "message": "No." } });
+        let standing = |status: &str| {
+            json!({ "error": { "code": "payment_intent_unexpected_state", "payment_intent": intent(status) } })
+        };
+        let refund = json!({ "id": "re_1", "status": "succeeded", "amount": 500 });
+        let other = json!({ "id": "pi_2", "status": "requires_capture", "amount": 501, "currency": "usd" });
+        for (state, status, body, expected) in [
+            (a, 200, intent("requires_capture"), "done"),
+            (a, 200, intent("requires_action"), "unclear"),
+            (a, 200, other, "broken"),
+            (a, 402, card.clone(), "refused insufficient_funds"),
+            (a, 402, expired, "refused expired_card"),
+            (a, 400, error("parameter_invalid"), "refused parameter_invalid"),
+            (a, 400, error("idempotency_key_reused"), "broken"),
+            (c, 200, intent("succeeded"), "done"),
+            (c, 200, intent("requires_capture"), "unclear"),
+            (c, 402, card.clone(), "refused insufficient_funds"),
+            (c, 400, standing("succeeded"), "done"),
+            (c, 400, standing("canceled"), "refused cancelled_at_gateway"),
+            (c, 400, error("parameter_invalid"), "broken"),
+            (c, 404, error("resource_missing"), "broken"),
+            (v, 200, intent("canceled"), "done"),
+            (v, 400, standing("canceled"), "done"),
+            (v, 400, standing("succeeded"), "broken"),
+            (v, 402, card, "broken"),
+            (r, 200, refund, "done"),
+            (r, 400, error("charge_already_refunded"), "done"),
+            (r, 400, standing("requires_capture"), "broken"),
+            (r, 404, error("resource_missing"), "broken"),
+        ] {
+            let reply = Reply { status, body };
+            assert_eq!(word(answered(&payment(state), &reply)), expected, "{state:?} {reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_tells_done_absent_or_that_it_cannot_tell() {
+        let list = |intents: Vec<Json>| json!({ "data": intents, "has_more": false });
+        let other = |status: &str| {
+            let mut other = intent(status);
+            other["metadata"]["attempt"] = json!("0");
+            other
+        };
+        let (a, c, v, r) = (State::Authorising, State::Capturing, State::Voiding, State::Refunding);
+        let refund = json!({ "status": "succeeded", "amount": 500 });
+        for (state, body, expected) in [
+            (a, list(vec![]), "absent"),
+            (a, list(vec![intent("requires_capture")]), "done"),
+            (a, list(vec![other("requires_capture")]), "done"),
+            (a, list(vec![other("requires_payment_method"), other("canceled")]), "absent"),
+            (a, list(vec![intent("requires_payment_method")]), "refused lost_card"),
+            (a, list(vec![intent("requires_capture"), other("requires_capture")]), "broken"),
+            (a, json!({ "data": [], "has_more": true }), "unclear"),
+            (a, json!("<html>"), "unclear"),
+            (c, intent("requires_capture"), "absent"),
+            (c, intent("succeeded"), "done"),
+            (v, intent("requires_capture"), "absent"),
+            (v, intent("canceled"), "done"),
+            (r, list(vec![]), "absent"),
+            (r, list(vec![refund.clone()]), "done"),
+            (r, list(vec![refund.clone(), refund]), "broken"),
+        ] {
+            let reply = Reply { status: 200, body };
+            assert_eq!(word(looked_up(&payment(state), &reply)), expected, "{state:?} {reply:?}");
+        }
+    }
+}

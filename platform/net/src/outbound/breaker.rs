@@ -1,0 +1,163 @@
+//! Stops asking somebody who does not answer, and lets one ask find out when they do again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How many of the last calls are remembered.
+const WINDOW: u32 = 20;
+/// So many of them without an answer open it.
+const UNANSWERED_MAX: u32 = 10;
+/// How long it stays open the first time; twice as long each time the probe fails, up to the cap.
+const OPEN_FIRST: Duration = Duration::from_millis(500);
+const OPEN_MAX: Duration = Duration::from_secs(4);
+
+/// A state machine without I/O: the time is a parameter. Counts calls, whatever status they came with.
+#[derive(Debug)]
+pub struct Breaker {
+    /// The last calls, newest lowest; 1 is a call without an answer.
+    last: u32,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open { until: Instant, times: u32 },
+    Probing { times: u32 },
+}
+
+/// How many calls it would let through now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Any number.
+    Free,
+    /// One, to find out.
+    Probe,
+    /// None.
+    Shut,
+}
+
+/// Let through; to be given back with what came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admission {
+    probe: bool,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { last: 0, state: State::Closed }
+    }
+}
+
+impl Breaker {
+    /// How many calls it would let through.
+    #[must_use]
+    pub fn room(&self, now: Instant) -> Room {
+        match self.state {
+            State::Closed => Room::Free,
+            State::Open { until, .. } if now >= until => Room::Probe,
+            State::Open { .. } | State::Probing { .. } => Room::Shut,
+        }
+    }
+
+    /// Lets a call through, or not.
+    pub fn admit(&mut self, now: Instant) -> Option<Admission> {
+        let probe = match self.room(now) {
+            Room::Shut => return None,
+            Room::Free => false,
+            Room::Probe => true,
+        };
+        if let State::Open { times, .. } = self.state {
+            self.state = State::Probing { times };
+        }
+        Some(Admission { probe })
+    }
+
+    /// Whether the call was answered. True when this closed it again.
+    pub fn record(&mut self, admission: Admission, answered: bool, now: Instant) -> bool {
+        match (self.state, admission.probe) {
+            (State::Closed, _) => {
+                self.last = ((self.last << 1) | u32::from(!answered)) & ((1 << WINDOW) - 1);
+                if self.last.count_ones() >= UNANSWERED_MAX {
+                    self.open(1, now);
+                }
+                false
+            }
+            (State::Probing { times }, true) if !answered => {
+                self.open(times + 1, now);
+                false
+            }
+            (State::Probing { .. }, true) => {
+                *self = Self::default();
+                true
+            }
+            // Sent before it opened: the probe decides.
+            _ => false,
+        }
+    }
+
+    fn open(&mut self, times: u32, now: Instant) {
+        let long = OPEN_FIRST.saturating_mul(1 << (times - 1).min(8)).min(OPEN_MAX);
+        self.state = State::Open { until: now + long, times };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(breaker: &mut Breaker, answered: bool) -> bool {
+        let admission = breaker.admit(Instant::now()).expect("it lets calls through");
+        breaker.record(admission, answered, Instant::now())
+    }
+
+    fn opened() -> Breaker {
+        let mut breaker = Breaker::default();
+        (0..UNANSWERED_MAX).for_each(|_| drop(call(&mut breaker, false)));
+        breaker
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_failures_among_many_answers_do_not_open_it() {
+        let mut breaker = Breaker::default();
+        for n in 0..1_000 {
+            call(&mut breaker, n % 3 != 0);
+        }
+        assert_eq!(breaker.room(Instant::now()), Room::Free);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_the_window_opens_it_and_one_probe_closes_it() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit(Instant::now()), None);
+        tokio::time::advance(OPEN_FIRST).await;
+        let probe = breaker.admit(Instant::now()).expect("a probe");
+        assert_eq!(breaker.admit(Instant::now()), None, "one probe at a time");
+        assert!(breaker.record(probe, true, Instant::now()));
+        assert_eq!(breaker.room(Instant::now()), Room::Free);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_waits_longer_up_to_the_cap() {
+        let mut breaker = opened();
+        for wait in [500, 1_000, 2_000, 4_000, 4_000] {
+            tokio::time::advance(Duration::from_millis(wait - 1)).await;
+            assert_eq!(breaker.room(Instant::now()), Room::Shut, "before {wait} ms");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(!call(&mut breaker, false));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_before_it_opened_decides_nothing() {
+        let mut breaker = Breaker::default();
+        let early = breaker.admit(Instant::now()).unwrap();
+        (0..UNANSWERED_MAX).for_each(|_| drop(call(&mut breaker, false)));
+        tokio::time::advance(OPEN_FIRST).await;
+        let probe = breaker.admit(Instant::now()).unwrap();
+        assert!(!breaker.record(early, true, Instant::now()));
+        assert_eq!(breaker.room(Instant::now()), Room::Shut);
+        assert!(breaker.record(probe, true, Instant::now()));
+    }
+}

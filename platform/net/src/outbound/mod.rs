@@ -1,0 +1,239 @@
+//! Calls to the outside: one page that reads from the outer layer to the inner ([`Caller::call`]), what is
+//! recorded of a request before it is sent ([`Intent`]), many requests at once ([`perform`]), and the loop
+//! that finds what has no outcome yet ([`reconcile`]).
+//!
+//! There is no retry here: who calls has a durable retry of its own, under the same idempotency key.
+
+mod breaker;
+mod callee;
+mod intent;
+mod perform;
+mod reconcile;
+
+pub use breaker::{Admission, Breaker, Room};
+pub use callee::{Callee, Secret};
+pub use intent::{BACK_OFF_MAX, Intent, Outcome, Timing};
+pub use perform::{Outside, perform, uncancelled};
+pub use reconcile::reconcile;
+pub use reqwest::Method;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use banyan_kernel::{Json, TraceParent};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, timeout},
+};
+
+/// A longer answer is not read to its end.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Calls under way at once; one more is refused rather than queued.
+const AT_ONCE_MAX: usize = 256;
+
+/// The way to one callee.
+pub struct Caller {
+    name: &'static str,
+    callee: Callee,
+    client: reqwest::Client,
+    bulkhead: Semaphore,
+    breaker: Mutex<Breaker>,
+    closed: watch::Sender<u64>,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The trace it belongs to.
+    pub trace: &'a TraceParent,
+    /// The step it is for; names its span.
+    pub step: &'a str,
+    /// How.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// Content type and text.
+    pub body: Option<(&'static str, String)>,
+    /// Under which a repeat is recognised.
+    pub key: Option<String>,
+    /// Which sending of the same key this is, from 1.
+    pub delivery: i32,
+}
+
+/// What was answered, in JSON. Statuses that say nothing of the request are errors, see [`CallError`].
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// 2xx, or one of 4xx that is about the request itself.
+    pub status: u16,
+    /// The body.
+    pub body: Json,
+}
+
+/// Why there is no [`Reply`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Nothing left this process.
+    #[error("not sent: {0}")]
+    NotSent(&'static str),
+    /// Whether it was done is unknown: no answer, or one that says to come back later.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    /// Answered, in words that are not understood.
+    #[error("not understood: {0}")]
+    Garbage(String),
+    /// The same key is being worked on.
+    #[error("the callee is still at it")]
+    InProgress,
+    /// We are not who we should be: the configuration is wrong.
+    #[error("the callee does not let us in ({0}): check the secret")]
+    Forbidden(u16),
+}
+
+impl Caller {
+    /// The way to `callee`, called `name` in logs.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn new(name: &'static str, callee: Callee) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(callee.time_out)
+            .pool_max_idle_per_host(callee.at_once)
+            .build()?;
+        let (bulkhead, closed) = (Semaphore::new(AT_ONCE_MAX), watch::Sender::new(0));
+        Ok(Self { name, callee, client, bulkhead, breaker: Mutex::default(), closed })
+    }
+
+    /// Sends one request once. Outer to inner:
+    ///
+    /// 1. trace: a span of its own per delivery, told to the callee with the correlation id;
+    /// 2. bulkhead: what does not fit is refused, not queued;
+    /// 3. breaker: who does not answer is not asked for a while;
+    /// 4. deadline: as there is one attempt, the time-out of the attempt is the whole of it;
+    /// 5. client: one pool of kept-alive connections, a bounded answer.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
+        let trace = call.trace.child(&format!("{} {} {}", self.name, call.step, call.delivery));
+        let result = self.within_bulkhead(&trace, &call).await;
+        let (callee, correlation) = (self.name, trace.correlation());
+        match &result {
+            Ok(reply) => {
+                tracing::debug!(callee, correlation, step = call.step, key = ?call.key, status = reply.status, "answered");
+            }
+            Err(error) => {
+                tracing::warn!(callee, correlation, step = call.step, key = ?call.key, delivery = call.delivery, %error, "no outcome");
+            }
+        }
+        result
+    }
+
+    async fn within_bulkhead(&self, trace: &TraceParent, call: &Call<'_>) -> Result<Reply, CallError> {
+        let _room = self.bulkhead.try_acquire().map_err(|_| CallError::NotSent("too many calls at once"))?;
+        self.behind_breaker(trace, call).await
+    }
+
+    async fn behind_breaker(&self, trace: &TraceParent, call: &Call<'_>) -> Result<Reply, CallError> {
+        let admission = self.breaker().admit(Instant::now());
+        let admission = admission.ok_or(CallError::NotSent("the callee has not answered for a while"))?;
+        let mut report = Report { caller: self, admission: Some(admission) };
+        let result = self.in_time(trace, call).await;
+        report.tell(!matches!(result, Err(CallError::NoAnswer(_) | CallError::Garbage(_))));
+        result
+    }
+
+    async fn in_time(&self, trace: &TraceParent, call: &Call<'_>) -> Result<Reply, CallError> {
+        let late = |_| CallError::NoAnswer(format!("within {:?}", self.callee.time_out));
+        timeout(self.callee.time_out, self.exchange(trace, call)).await.map_err(late)?
+    }
+
+    async fn exchange(&self, trace: &TraceParent, call: &Call<'_>) -> Result<Reply, CallError> {
+        let url = format!("{}{}", self.callee.base_url.trim_end_matches('/'), call.path);
+        let mut request = self
+            .client
+            .request(call.method.clone(), url)
+            .bearer_auth(self.callee.secret.reveal())
+            .header("traceparent", trace.to_string())
+            .header("Banyan-Correlation", trace.correlation())
+            .header("Banyan-Try", call.delivery.max(1).to_string());
+        if let Some(key) = &call.key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some((content_type, body)) = &call.body {
+            request = request.header("Content-Type", *content_type).body(body.clone());
+        }
+        let lost = |error: reqwest::Error| CallError::NoAnswer(error.without_url().to_string());
+        let response = request.send().await.map_err(lost)?;
+        read(response).await
+    }
+
+    /// How many calls would be let through now.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        self.breaker().room(Instant::now())
+    }
+
+    /// Changes when the callee answers again after a while without.
+    #[must_use]
+    pub fn closed(&self) -> watch::Receiver<u64> {
+        self.closed.subscribe()
+    }
+
+    /// Whom it calls.
+    #[must_use]
+    pub fn callee(&self) -> &Callee {
+        &self.callee
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        // Nothing in there panics half-way.
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the admission back, even where the call is dropped: a lost probe would keep the breaker open.
+struct Report<'a> {
+    caller: &'a Caller,
+    admission: Option<Admission>,
+}
+
+impl Report<'_> {
+    fn tell(&mut self, answered: bool) {
+        let Some(admission) = self.admission.take() else { return };
+        let closed = self.caller.breaker().record(admission, answered, Instant::now());
+        if closed {
+            tracing::info!(callee = self.caller.name, correlation = "", "answers again");
+            self.caller.closed.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Reply, CallError> {
+    let status = response.status().as_u16();
+    match status {
+        401 | 403 => return Err(CallError::Forbidden(status)),
+        409 => return Err(CallError::InProgress),
+        408 | 425 | 429 | 500.. => return Err(CallError::NoAnswer(format!("answered {status}"))),
+        _ => {}
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| CallError::NoAnswer(error.without_url().to_string()))?
+    {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(CallError::Garbage(format!("answered {status} with more than {ANSWER_BYTES_MAX} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let body = serde_json::from_slice(&bytes)
+        .map_err(|_| CallError::Garbage(format!("answered {status} with what is no JSON")))?;
+    Ok(Reply { status, body })
+}
