@@ -29,18 +29,20 @@ pub(crate) async fn ensure(site: &Site) -> Result<(), Error> {
     site.account.check_reach(above, &site.binaries.bin_dir).await?;
     remove_leftovers(site, above);
     let draft = above.join(format!("{}{}", draft_prefix(site), process::id()));
-    let made = make(site, &draft).await;
+    let made = make(site, above, &draft).await;
     if made.is_err() {
         let _ = fs::remove_dir_all(&draft);
     }
     made
 }
 
-async fn make(site: &Site, draft: &Path) -> Result<(), Error> {
-    site.account.make_private_dir(draft).map_err(|error| failed(site, "make", draft, error))?;
+async fn make(site: &Site, above: &Path, draft: &Path) -> Result<(), Error> {
+    site.account
+        .make_private_dir(draft)
+        .map_err(|error| failed(site, "make a directory in", above, error))?;
     run_initdb(site, draft).await?;
     match fs::rename(draft, &site.data_dir) {
-        Ok(()) => sync_above(site),
+        Ok(()) => sync(site, above),
         Err(_) if site.has_cluster() => {
             fs::remove_dir_all(draft).map_err(|error| failed(site, "remove", draft, error))
         }
@@ -71,8 +73,7 @@ async fn run_initdb(site: &Site, draft: &Path) -> Result<(), Error> {
 }
 
 /// The rename is durable once the folder above is.
-fn sync_above(site: &Site) -> Result<(), Error> {
-    let above = site.data_dir.parent().unwrap_or(Path::new("/"));
+fn sync(site: &Site, above: &Path) -> Result<(), Error> {
     let synced = fs::File::open(above).and_then(|folder| folder.sync_all());
     synced.map_err(|error| failed(site, "sync", above, error))
 }

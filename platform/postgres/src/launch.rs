@@ -165,7 +165,7 @@ async fn failure(site: &Site, starter: &mut Child, log: &Log) -> Error {
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut stderr, &mut said).await;
         words.push_str(&String::from_utf8_lossy(&said));
     }
-    if Postmaster::alive(&site.data_dir).is_some_and(|now| !now.ready) {
+    if words.contains("server did not start in time") {
         return Error::NotReady { dir: site.data_dir.clone(), waited_s: site.ready_within.as_secs() };
     }
     let message = error::condense(&words);
