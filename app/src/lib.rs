@@ -1,1 +1,12 @@
-//! The shop in one binary.
+//! The shop in one binary. `compose` knows who implements what; everybody else knows contracts.
+
+mod admin;
+mod api;
+pub mod audit;
+pub mod cli;
+mod compose;
+pub mod config;
+mod faults;
+mod place;
+pub mod replay;
+pub mod shop;

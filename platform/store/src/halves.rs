@@ -14,7 +14,8 @@ where
     F: Fn(Vec<T>) -> BoxFuture<'a, Result<Vec<R>, StoreError>> + Sync,
 {
     let mut answers: Vec<Option<Result<R, StoreError>>> = items.iter().map(|_| None).collect();
-    let mut ranges = Vec::from([0..items.len()]);
+    let mut ranges = Vec::new();
+    ranges.push(0..items.len());
     while let Some(range) = ranges.pop() {
         match write(items[range.clone()].to_vec()).await {
             Ok(replies) => range.zip(replies).for_each(|(at, reply)| answers[at] = Some(Ok(reply))),

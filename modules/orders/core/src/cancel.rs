@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banyan_kernel::{Answer, Clock, Context, OrderId};
+use banyan_kernel::{Answer, Clock, Context, OrderId, Refusal};
 use banyan_store::StoreError;
 use orders_api::{OrderView, refusals};
 
@@ -24,7 +24,7 @@ pub(crate) async fn cancel(
 ) -> Result<Answer<OrderView>, StoreError> {
     amend(log, clock, order, context, |loaded| {
         match (loaded.order.ended.is_some(), &loaded.order.turned_back) {
-            (true, None) => Err(Answer::rejected(refusals::ALREADY_SHIPPED, "it has been handed over")),
+            (true, None) => Err(Refusal::new(refusals::ALREADY_SHIPPED, "it has been handed over")),
             (_, Some(_)) => Ok(None),
             (false, None) => Ok(Some(OrderEvent::CancelRequested { reason: reason.clone() })),
         }
@@ -39,14 +39,14 @@ pub(crate) async fn amend(
     clock: &Arc<dyn Clock>,
     order: OrderId,
     context: &Context,
-    decide: impl Fn(&Loaded) -> Result<Option<OrderEvent>, Answer<OrderView>>,
+    decide: impl Fn(&Loaded) -> Result<Option<OrderEvent>, Refusal>,
 ) -> Result<Answer<OrderView>, StoreError> {
     for _ in 0..TRIES {
         let Some(loaded) = log.load(&[order]).await?.pop() else {
             return Ok(Answer::rejected(refusals::UNKNOWN_ORDER, "there is no such order"));
         };
         let event = match decide(&loaded) {
-            Err(answer) => return Ok(answer),
+            Err(refusal) => return Ok(Answer::Rejected(refusal)),
             Ok(None) => return Ok(Answer::Done(view::of(&loaded.order))),
             Ok(Some(event)) => event,
         };

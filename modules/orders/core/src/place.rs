@@ -40,7 +40,7 @@ pub(crate) async fn place(
             as futures::future::BoxFuture<'_, _>
     };
     let answers = by_halves(batch, &write).await;
-    answers.into_iter().map(|result| crate::answer(result)).collect()
+    answers.into_iter().map(crate::answer).collect()
 }
 
 /// One commit. Whose key another transaction is working on is told so, and not waited for.

@@ -38,7 +38,7 @@ struct UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        self.orders.iter().for_each(|order| drop(all.take(order)));
+        all.retain(|order| !self.orders.contains(order));
     }
 }
 

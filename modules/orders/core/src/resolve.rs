@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use banyan_kernel::{Answer, Clock, Context, OrderId};
+use banyan_kernel::{Answer, Clock, Context, OrderId, Refusal};
 use banyan_store::StoreError;
 use orders_api::{OrderView, Resolution, refusals};
 
@@ -18,7 +18,7 @@ pub(crate) async fn resolve(
 ) -> Result<Answer<OrderView>, StoreError> {
     amend(log, clock, order, context, |loaded| match &loaded.order.broken {
         Some(_) => Ok(Some(OrderEvent::OrderResolved { how, reason: reason.clone() })),
-        None => Err(Answer::rejected(refusals::NOT_STUCK, "the order is not stuck; see `banyan order why`")),
+        None => Err(Refusal::new(refusals::NOT_STUCK, "the order is not stuck; see `banyan order why`")),
     })
     .await
 }

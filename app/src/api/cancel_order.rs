@@ -1,0 +1,61 @@
+//! `POST /v1/orders/{id}/cancel`
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use banyan_kernel::{Context, TraceParent};
+use banyan_net::{Principal, Problem};
+use orders_api::{OrderView, refusals};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Api, body::Body, done, read_orders::visible};
+
+/// Why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cancel {
+    /// In a few words, 1 to 200 characters; no personal data, it stays in the order's history.
+    #[schema(min_length = 1, max_length = 200, example = "ordered twice")]
+    reason: String,
+}
+
+/// Asks for an order to be undone.
+///
+/// Answers when the wish is recorded; stock, money and parcel are given back by themselves. Doing it again
+/// changes nothing, so no Idempotency-Key is asked for. After the order was handed over it is too late.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
+    params(("id" = banyan_kernel::OrderId, Path, description = "The order.")), request_body = Cancel,
+    responses(
+        (status = 200, description = "It is being undone, or has been.", body = OrderView),
+        (status = 400, description = "Malformed JSON.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 404, description = "No such order, or somebody else's.", body = Problem),
+        (status = 410, description = "Too late: it has been handed over.", body = Problem),
+        (status = 415, description = "Not JSON.", body = Problem),
+        (status = 422, description = "An invalid reason.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn cancel_order(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(id): Path<String>,
+    Body(wish): Body<Cancel>,
+) -> Result<Json<OrderView>, Problem> {
+    let order = visible(&api, &principal, &id).await?;
+    if !(1..=200).contains(&wish.reason.chars().count()) || wish.reason.chars().any(char::is_control) {
+        let detail = "a reason is 1 to 200 characters, none of them a control character";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
+    }
+    let context = Context { actor: principal.0, trace: TraceParent::root(order.id.0) };
+    let answer = api.orders.cancel(order.id, wish.reason, context).await;
+    let order = done(answer, |code| match code {
+        refusals::ALREADY_SHIPPED => StatusCode::GONE,
+        _ => StatusCode::NOT_FOUND,
+    })?;
+    Ok(Json(order))
+}

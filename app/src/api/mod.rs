@@ -1,0 +1,177 @@
+//! The public HTTP API, `/v1`: validated at the edge, bounded, errors as RFC 9457.
+
+mod body;
+mod cancel_order;
+mod coalesce;
+mod follow_order;
+mod health;
+mod idempotency;
+mod page;
+mod place_order;
+mod products;
+mod read_orders;
+mod stock;
+mod trace;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use banyan_kernel::{Answer, Clock, Refusal};
+use banyan_net::{Keys, Problem, token::HasKeys};
+use banyan_store::Signal;
+use catalog_api::Catalog;
+use inventory_api::Inventory;
+use orders_api::Orders;
+use tokio::sync::Semaphore;
+use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use coalesce::Coalescer;
+
+/// The largest body taken.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The slowest body taken.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Streams of events open at once.
+const STREAMS_MAX: usize = 256;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    /// Checks tokens.
+    pub keys: Keys,
+    /// The orders module.
+    pub orders: Arc<dyn Orders>,
+    /// The catalog module.
+    pub catalog: Arc<dyn Catalog>,
+    /// The inventory module.
+    pub inventory: Arc<dyn Inventory>,
+    /// Places orders, those that wait together in one commit.
+    pub coalescer: Coalescer,
+    /// Raised after each commit of orders in this process.
+    pub orders_signal: Signal,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds open streams.
+    pub streams: Arc<Semaphore>,
+}
+
+impl Api {
+    /// The most streams a shop keeps open.
+    #[must_use]
+    pub fn stream_permits() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(STREAMS_MAX))
+    }
+}
+
+impl HasKeys for Api {
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Banyan", description = "A shop you can take apart while it is open: the public API."),
+    modifiers(&Bearer),
+    tags(
+        (name = "orders", description = "Place, follow and cancel orders."),
+        (name = "catalog", description = "What is sold."),
+        (name = "inventory", description = "What is there (staff)."),
+        (name = "health", description = "For load balancers.")
+    )
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(place_order::place_order, read_orders::list_orders))
+        .routes(routes!(read_orders::show_order))
+        .routes(routes!(cancel_order::cancel_order))
+        .routes(routes!(follow_order::follow_order))
+        .routes(routes!(products::list_products, products::put_products))
+        .routes(routes!(products::show_product))
+        .routes(routes!(stock::receive_stock))
+        .routes(routes!(stock::show_stock))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+/// The OpenAPI 3.1 document of the public API.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// The whole public API.
+#[must_use]
+pub fn router(api: Api) -> Router {
+    let document = openapi();
+    let (router, _) = routes().split_for_parts();
+    router
+        .route("/", get(page::page))
+        .route("/openapi.json", get(move || async move { Json(document) }))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see /openapi.json") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see /openapi.json")
+        })
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIME_MAX))
+        .layer(axum::middleware::map_response(guard_headers))
+        .with_state(api)
+}
+
+async fn guard_headers(mut response: axum::response::Response) -> axum::response::Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // A limit's or an extractor's plain text becomes a problem as well.
+    let status = response.status();
+    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+    if status == StatusCode::PAYLOAD_TOO_LARGE && !is_problem {
+        return Problem::new(status, "body_too_large", format!("a body has at most {BODY_BYTES_MAX} bytes"))
+            .into_response();
+    }
+    response
+}
+
+/// A module's answer as a client's: done, or a problem under the status that `refused` names for the code.
+fn done<T>(answer: Answer<T>, refused: impl Fn(&str) -> StatusCode) -> Result<T, Problem> {
+    match answer {
+        Answer::Done(reply) => Ok(reply),
+        Answer::Rejected(refusal) => Err(refuse(refusal, refused)),
+        Answer::Pending => Err(Problem::unavailable("it is under way; ask again")),
+        Answer::Unavailable(why) => {
+            tracing::warn!(why, "a module is not available");
+            Err(Problem::unavailable("the shop cannot do it just now; ask again with the same Idempotency-Key"))
+        }
+        Answer::Broken(why) => {
+            tracing::error!(why, "a module is broken");
+            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it is our fault and has been logged"))
+        }
+    }
+}
+
+fn refuse(refusal: Refusal, refused: impl Fn(&str) -> StatusCode) -> Problem {
+    let status = refused(&refusal.code);
+    let problem = Problem::refused(status, refusal);
+    if status == StatusCode::CONFLICT { problem.retry_after(1) } else { problem }
+}

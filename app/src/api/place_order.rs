@@ -1,0 +1,106 @@
+//! `POST /v1/orders`
+
+use std::collections::BTreeSet;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use banyan_kernel::{Context, Line, OrderId};
+use banyan_net::{Principal, Problem};
+use orders_api::{LINES_MAX, OrderAccepted, PlaceOrder, refusals};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::{
+    Api,
+    body::Body,
+    done,
+    idempotency::{IdempotencyKey, replayed},
+    trace::ClientTrace,
+};
+
+/// A basket to be bought.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Basket {
+    /// What, each product once.
+    #[schema(min_items = 1, max_items = 200)]
+    lines: Vec<Line>,
+    /// The gateway's name for the card, never a card number.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "pm_card_visa")]
+    payment_method: String,
+}
+
+/// Places an order.
+///
+/// Answers when the order is recorded; stock, money and parcel follow by themselves. The same
+/// `Idempotency-Key` with the same body gets the first answer again, marked `Idempotent-Replayed: true`.
+#[utoipa::path(
+    post, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+    request_body = Basket,
+    responses(
+        (status = 201, description = "Accepted.", body = OrderAccepted),
+        (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not a customer.", body = Problem),
+        (status = 409, description = "The same key is being worked on; ask again.", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
+        (status = 415, description = "Not JSON.", body = Problem),
+        (status = 422, description = "An invalid or unknown product, or the key was used with another body.", body = Problem),
+        (status = 429, description = "Too many wait; ask again.", body = Problem),
+        (status = 503, description = "Not now; ask again with the same key.", body = Problem),
+    )
+)]
+pub(crate) async fn place_order(
+    State(api): State<Api>,
+    principal: Principal,
+    IdempotencyKey(key): IdempotencyKey,
+    trace: ClientTrace,
+    Body(basket): Body<Basket>,
+) -> Result<(StatusCode, HeaderMap, Json<OrderAccepted>), Problem> {
+    let customer = principal.customer()?;
+    check(&basket)?;
+    let order = OrderId::derive(&principal.0.to_string(), &key);
+    let wish = PlaceOrder {
+        order,
+        customer,
+        request_hash: request_hash(&basket),
+        lines: basket.lines,
+        payment_method: basket.payment_method,
+        context: Context { actor: principal.0, trace: trace.or_root(order) },
+    };
+    let busy = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_busy", "too many wait").retry_after(1);
+    let answer = api.coalescer.place(wish).await.ok_or_else(busy)?;
+    let placed = done(answer, |code| match code {
+        refusals::IN_FLIGHT => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    })?;
+    Ok((StatusCode::CREATED, replayed(placed.repeated), Json(placed.accepted)))
+}
+
+fn check(basket: &Basket) -> Result<(), Problem> {
+    let wrong = |detail: String| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
+    if basket.lines.is_empty() || basket.lines.len() > LINES_MAX {
+        return wrong(format!("an order has 1 to {LINES_MAX} lines"));
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = basket.lines.iter().find(|line| !seen.insert(&line.sku)) {
+        return wrong(format!("product {} is named twice", twice.sku));
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    let method = &basket.payment_method;
+    if !(1..=64).contains(&method.len()) || !method.bytes().all(plain) {
+        return wrong("a payment_method is 1 to 64 letters, digits, dashes or underscores".to_owned());
+    }
+    Ok(())
+}
+
+/// Of what was understood, not of the bytes: another order of fields is the same wish.
+fn request_hash(basket: &Basket) -> String {
+    // A struct of strings and numbers always becomes JSON.
+    hex::encode(Sha256::digest(serde_json::to_vec(basket).unwrap_or_default()))
+}

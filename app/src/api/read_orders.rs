@@ -1,0 +1,115 @@
+//! `GET /v1/orders` and `GET /v1/orders/{id}`
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use banyan_kernel::{OrderId, Role, Timestamp};
+use banyan_net::{Principal, Problem};
+use orders_api::{ListOrders, OrderView};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Api, done};
+
+/// Which page of orders.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many, 1 to 200; 50 unless told.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+/// A page of orders, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrdersPage {
+    /// The orders.
+    orders: Vec<OrderView>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Lists orders, newest first: a customer's own, or all for staff.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders", security(("bearer" = [])), params(PageQuery),
+    responses(
+        (status = 200, description = "A page.", body = OrdersPage),
+        (status = 400, description = "No such cursor or limit.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+    )
+)]
+pub(crate) async fn list_orders(
+    State(api): State<Api>,
+    principal: Principal,
+    query: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<OrdersPage>, Problem> {
+    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
+    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(wrong("invalid_query", "limit is 1 to 200".to_owned()));
+    }
+    let before = query.cursor.as_deref().map(|text| {
+        parse_cursor(text).ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
+    });
+    let customer = if principal.0.role == Role::Customer { Some(principal.customer()?) } else { None };
+    let which = ListOrders { customer, before: before.transpose()?, limit };
+    let orders = done(api.orders.list(which).await, |_| StatusCode::NOT_FOUND)?;
+    let full = orders.len() == usize::from(limit);
+    let next = orders.last().filter(|_| full).map(cursor);
+    Ok(Json(OrdersPage { orders, next }))
+}
+
+/// Time and order of the last one of a page. Not signed: it can only narrow what its bearer may see.
+fn cursor(last: &OrderView) -> String {
+    let micros = last.placed_at.unix_timestamp_nanos() / 1_000;
+    format!("{micros:x}.{}", last.id.0.simple())
+}
+
+fn parse_cursor(text: &str) -> Option<(Timestamp, OrderId)> {
+    let (micros, order) = text.split_once('.')?;
+    let nanos = i128::from(i64::from_str_radix(micros, 16).ok()?) * 1_000;
+    Some((Timestamp::from_unix_timestamp_nanos(nanos).ok()?, OrderId(uuid::Uuid::try_parse(order).ok()?)))
+}
+
+/// Shows an order. Another's order is unknown.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}", tag = "orders", security(("bearer" = [])),
+    params(("id" = OrderId, Path, description = "The order."), ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen.")),
+    responses(
+        (status = 200, description = "The order; `ETag` is its version.", body = OrderView),
+        (status = 304, description = "Not changed."),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 404, description = "No such order, or somebody else's.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn show_order(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let order = visible(&api, &principal, &id).await?;
+    let tag = format!("\"{}\"", order.version);
+    let etag = HeaderValue::from_str(&tag).map_err(|_| Problem::unavailable("no tag"))?;
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    Ok(([(header::ETAG, etag)], Json(order)).into_response())
+}
+
+/// The order, if the principal may see it; what it may not see does not exist.
+pub(crate) async fn visible(api: &Api, principal: &Principal, id: &str) -> Result<OrderView, Problem> {
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_order", "there is no such order");
+    let id: OrderId = id.parse().map_err(|_| unknown())?;
+    let order = done(api.orders.view(vec![id]).await, |_| StatusCode::NOT_FOUND)?.pop().ok_or_else(unknown)?;
+    let own = principal.0.role != Role::Customer || principal.customer()? == order.customer;
+    if own { Ok(order) } else { Err(unknown()) }
+}

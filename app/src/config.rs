@@ -1,0 +1,61 @@
+//! What a shop is told at start, parsed whole before anything starts.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use banyan_store::sqlx::postgres::PgConnectOptions;
+
+/// A running shop's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where keys, addresses, the private PostgreSQL and the sandbox's book are kept.
+    pub data_dir: PathBuf,
+    /// Where the public API listens.
+    pub listen: SocketAddr,
+    /// Where the admin API listens: loopback alone.
+    pub admin_listen: SocketAddr,
+    /// Another database than the private one, as its administrator.
+    pub database: Option<PgConnectOptions>,
+    /// The administrator's password, from which the modules' are derived; empty for a trusted socket.
+    pub database_password: String,
+    /// Other gateways than the private sandbox.
+    pub outside: Option<Outside>,
+    /// How the sandbox misbehaves, in its own words; see `banyan sandbox --help`.
+    pub sandbox_faults: String,
+    /// Whether faults may be injected, and from which seed.
+    pub faults: Option<u64>,
+    /// How long stock is held for an order that is not confirmed.
+    pub hold: Duration,
+    /// Connections of each module's pool.
+    pub pool: u32,
+    /// How long a stop may take.
+    pub drain: Duration,
+}
+
+/// The outside world: payment gateway and carrier.
+#[derive(Clone)]
+pub struct Outside {
+    /// `http://HOST:PORT` of the gateway and the carrier.
+    pub address: String,
+    /// What they know us by.
+    pub secret: String,
+    /// For the sandbox's own control interface: faults, books.
+    pub control: Option<String>,
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Where data is kept unless told otherwise: `/var/lib/banyan` for root (whose home PostgreSQL's user
+/// cannot enter), else `$XDG_DATA_HOME/banyan` or `~/.local/share/banyan`.
+#[must_use]
+pub fn default_data_dir() -> PathBuf {
+    if nix::unistd::geteuid().is_root() {
+        return PathBuf::from("/var/lib/banyan");
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    base.unwrap_or_else(|| PathBuf::from(".")).join("banyan")
+}

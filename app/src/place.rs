@@ -1,0 +1,170 @@
+//! The data folder: who uses it, what is in it.
+
+use std::{
+    fs, io,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// It cannot be read or written.
+    #[error("the data folder {path}: {error}", path = path.display())]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another shop runs on it.
+    #[error("the data folder {path} is in use by another shop; stop that one, or choose another --data", path = path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file in it is not what it was.
+    #[error("{path} cannot be understood: {why}; move it away to start afresh", path = path.display())]
+    Garbled {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A data folder, held by this process alone.
+pub struct Place {
+    root: PathBuf,
+    _lock: Flock<fs::File>,
+}
+
+/// Secrets between this shop and its private sandbox; made at first start.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secrets {
+    /// The gateway's and the carrier's.
+    pub gateway: String,
+    /// The sandbox's control interface's.
+    pub control: String,
+}
+
+/// How to reach the running shop.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Running {
+    /// Its process.
+    pub pid: u32,
+    /// `http://HOST:PORT` of the public API.
+    pub api: String,
+    /// `http://HOST:PORT` of the admin API.
+    pub admin: String,
+}
+
+impl Place {
+    /// Takes the folder, made with mode 0711 when missing: the database's own user must pass through it.
+    ///
+    /// # Errors
+    /// When it cannot be used, or is in use.
+    pub fn take(root: &Path) -> Result<Self, PlaceError> {
+        let failed = |path: &Path| move |error| PlaceError::Io { path: path.to_owned(), error };
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(failed(root))?;
+        let path = root.join("lock");
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(failed(&path))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| PlaceError::InUse { path: root.to_owned() })?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    /// A path in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Who this shop is among those that share its database: the same after a restart, since the folder is
+    /// locked; so it takes its own slots back at once.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made.
+    pub fn instance(&self) -> Result<Uuid, PlaceError> {
+        self.kept("instance.json", || Uuid::from_bytes(drawn()))
+    }
+
+    /// The secrets.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made.
+    pub fn secrets(&self) -> Result<Secrets, PlaceError> {
+        self.kept("secrets.json", || Secrets {
+            gateway: format!("sk_sandbox_{}", hex::encode(drawn::<24>())),
+            control: hex::encode(drawn::<24>()),
+        })
+    }
+
+    fn kept<T: Serialize + for<'de> Deserialize<'de>>(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> T,
+    ) -> Result<T, PlaceError> {
+        match read(&self.root, name)? {
+            Some(value) => Ok(value),
+            None => {
+                let value = make();
+                write(&self.root, name, &value)?;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Tells the command line how to reach the shop.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn announce(&self, running: &Running) -> Result<(), PlaceError> {
+        write(&self.root, "running.json", running)
+    }
+}
+
+/// From the system's randomness.
+#[must_use]
+pub fn drawn<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // The system's generator fails at most before the machine has started up.
+    let _ = rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut bytes);
+    bytes
+}
+
+/// Reads a JSON file of a data folder, if it is there.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read<T: for<'de> Deserialize<'de>>(root: &Path, name: &str) -> Result<Option<T>, PlaceError> {
+    let path = root.join(name);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(PlaceError::Io { path, error }),
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(PlaceError::Garbled { path, why: error.to_string() }),
+        },
+    }
+}
+
+/// Writes a JSON file of a data folder, whole or not at all, readable by its owner alone.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write<T: Serialize>(root: &Path, name: &str, value: &T) -> Result<(), PlaceError> {
+    let (path, beside) = (root.join(name), root.join(format!("{name}.new")));
+    let failed = |error| PlaceError::Io { path: path.clone(), error };
+    let bytes = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+    let mut file = fs::OpenOptions::new();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&beside, &path).map_err(failed)
+}
