@@ -250,20 +250,37 @@ impl<I: Inbox> Group<I> {
     /// One event by itself, its try counted first: also if it ends the process.
     async fn try_alone(&mut self, batch: Batch) {
         let ([place], [held]) = (&batch.events[..], &batch.slots[..]) else { return };
-        let tried = match self.inbox.attempt(held, place.0).await {
-            Ok(attempts) if attempts > self.options.attempts => {
-                let why = "the process ended each time it was applied".to_owned();
-                self.park(*held, place, why, attempts - 1).await
-            }
-            Ok(attempts) => match self.apply(&batch).await {
-                Err(Refused::Failed(why)) => self.failed_alone(*held, place, why, attempts).await,
-                other => other,
-            },
-            Err(refused) => Err(refused),
-        };
-        self.lanes.tried_alone(held.slot);
-        if let Err(refused) = tried {
+        if let Err(refused) = self.try_counted(&batch, *held, place).await {
             self.set_back(&batch, refused);
+        }
+        self.lanes.tried_alone(held.slot);
+    }
+
+    async fn try_counted(&mut self, batch: &Batch, held: Held, place: &Place) -> Result<(), Refused> {
+        let attempts = match self.lanes.uncounted(held.slot, place.0) {
+            Some(attempts) => attempts,
+            None => self.inbox.attempt(&held, place.0).await?,
+        };
+        if attempts > self.options.attempts {
+            let why = "the process ended each time it was applied".to_owned();
+            return self.park(held, place, why, attempts - 1).await;
+        }
+        match self.apply(batch).await {
+            Err(Refused::Failed(why)) => self.failed_alone(held, place, why, attempts).await,
+            other => {
+                if self.lanes.get(held.slot).is_some_and(|lane| lane.position < place.0) {
+                    self.excuse(held, place.0, attempts).await;
+                }
+                other
+            }
+        }
+    }
+
+    /// The event waits, for the database or for one before it: that is no attempt.
+    async fn excuse(&mut self, held: Held, at: Position, attempts: u32) {
+        if self.inbox.excuse(&held, at).await.is_err() {
+            // It stays counted in the database; the next try of this process does not count again.
+            self.lanes.owe(held.slot, at, attempts);
         }
     }
 

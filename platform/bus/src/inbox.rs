@@ -74,6 +74,8 @@ pub trait Inbox: Send + Sync + 'static {
     async fn apply(&self, batch: &Batch) -> Result<Vec<Outcome>, Refused>;
     /// Counts a try of the event at `at`, before it is tried; how many that makes. Survives the process.
     async fn attempt(&self, held: &Held, at: Position) -> Result<u32, Refused>;
+    /// Takes back the last try of the event at `at`: it neither failed for itself nor ended the process.
+    async fn excuse(&self, held: &Held, at: Position) -> Result<(), Refused>;
     /// In one transaction: makes the event a dead letter, which parks its key, and moves the slot past it.
     async fn park(&self, held: &Held, letter: &Letter) -> Result<(), Refused>;
 }

@@ -23,6 +23,8 @@ struct Lane {
     until: Option<Instant>,
     /// The gap that is waited for, and how often.
     gap: Option<(Position, u32)>,
+    /// A try that is counted in the database and was none, and which one it is.
+    owed: Option<(Position, u32)>,
 }
 
 /// Lanes that stand at the same place and are read together.
@@ -108,6 +110,19 @@ impl Lanes {
         }
     }
 
+    /// A try of the event at `at` was counted and cannot be taken back now.
+    pub fn owe(&mut self, slot: u16, at: Position, attempts: u32) {
+        if let Some(lane) = self.lanes.get_mut(&slot) {
+            lane.owed = Some((at, attempts));
+        }
+    }
+
+    /// The number of a try of the event at `at` that is counted already.
+    pub fn uncounted(&mut self, slot: u16, at: Position) -> Option<u32> {
+        let owed = self.lanes.get_mut(&slot)?.owed.take();
+        owed.filter(|(known, _)| *known == at).map(|(_, attempts)| attempts)
+    }
+
     /// The page is done: its lanes stand at its end, but for those that were set back.
     pub fn reach(&mut self, cohort: &Cohort, end: Position, is_source_end: bool) {
         for slot in &cohort.slots {
@@ -181,7 +196,7 @@ impl Lanes {
 impl Lane {
     fn new(held: Held) -> Self {
         let careful = CAREFUL_EVENTS;
-        Self { at: held, stored: held.position, careful, waits: 0, until: None, gap: None }
+        Self { at: held, stored: held.position, careful, waits: 0, until: None, gap: None, owed: None }
     }
 }
 

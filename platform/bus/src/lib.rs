@@ -16,6 +16,8 @@ mod lanes;
 mod outbox;
 mod pg_inbox;
 mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use broadcast::{BROADCAST_BUFFER_EVENTS, subscribe};
 pub use bus::{Bus, BusError, LocalBus};

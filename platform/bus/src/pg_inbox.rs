@@ -31,6 +31,9 @@ const ATTEMPT: &str = "update slot set attempts = case when (attempted_epoch, at
      = ($4, $5::text::xid8, $6) then attempts + 1 else 1 end, \
      attempted_epoch = $4, attempted_xid = $5::text::xid8, attempted_seq = $6 \
      where group_name = $1 and slot = $2 and epoch = $3 returning attempts";
+const EXCUSE: &str = "update slot set attempts = attempts - 1 where group_name = $1 and slot = $2 and epoch = $3 \
+     and (attempted_epoch, attempted_xid, attempted_seq) = ($4, $5::text::xid8, $6) and attempts > 0 \
+     returning attempts";
 
 /// The [`Inbox`] of a [`Consumer`].
 pub struct PgInbox {
@@ -88,6 +91,28 @@ impl PgInbox {
         Ok(())
     }
 
+    /// Counts up or down in a transaction of its own.
+    async fn tries(
+        &self,
+        statement: &'static str,
+        held: &Held,
+        at: Position,
+    ) -> Result<Option<i32>, Refused> {
+        let mut write = self.consumer.store().begin(&Locks::none()).await?;
+        let attempts: Option<i32> = sqlx::query_scalar(statement)
+            .bind(self.group())
+            .bind(held.slot as i16)
+            .bind(held.epoch)
+            .bind(at.epoch)
+            .bind(at.xid.to_string())
+            .bind(at.seq)
+            .fetch_optional(write.connection())
+            .await
+            .map_err(StoreError::from)?;
+        write.commit().await?;
+        Ok(attempts)
+    }
+
     async fn advance(&self, write: &mut Write, slots: &[Held]) -> Result<(), Refused> {
         if slots.is_empty() {
             return Ok(());
@@ -125,20 +150,12 @@ impl Inbox for PgInbox {
     }
 
     async fn attempt(&self, held: &Held, at: Position) -> Result<u32, Refused> {
-        let mut write = self.consumer.store().begin(&Locks::none()).await?;
-        let attempts: Option<i32> = sqlx::query_scalar(ATTEMPT)
-            .bind(self.group())
-            .bind(held.slot as i16)
-            .bind(held.epoch)
-            .bind(at.epoch)
-            .bind(at.xid.to_string())
-            .bind(at.seq)
-            .fetch_optional(write.connection())
-            .await
-            .map_err(StoreError::from)?;
-        let attempts = attempts.ok_or_else(|| Refused::Fenced(vec![held.slot]))?;
-        write.commit().await?;
-        Ok(attempts.unsigned_abs())
+        let attempts = self.tries(ATTEMPT, held, at).await?;
+        Ok(attempts.ok_or_else(|| Refused::Fenced(vec![held.slot]))?.unsigned_abs())
+    }
+
+    async fn excuse(&self, held: &Held, at: Position) -> Result<(), Refused> {
+        self.tries(EXCUSE, held, at).await.map(drop)
     }
 
     async fn park(&self, held: &Held, letter: &Letter) -> Result<(), Refused> {

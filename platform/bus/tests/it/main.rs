@@ -1,0 +1,6 @@
+//! The local bus on real PostgreSQL, held to the suite every bus is held to.
+
+mod local;
+mod speed;
+
+banyan_bus::conformance!(local::Local::new());
