@@ -15,6 +15,8 @@ mod inbox;
 mod lanes;
 mod outbox;
 mod pg_inbox;
+#[cfg(test)]
+mod sim;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;

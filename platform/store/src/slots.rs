@@ -4,11 +4,7 @@
 //! (consumers) or the stream's version (saga). After "How to do distributed locking" (M. Kleppmann, 2016):
 //! the fencing token is what protects.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use banyan_kernel::SLOTS;
@@ -143,7 +139,7 @@ struct Plan {
 struct Watcher {
     me: Uuid,
     time_to_live: Duration,
-    seen: HashMap<Uuid, (i64, Instant)>,
+    seen: BTreeMap<Uuid, (i64, Instant)>,
 }
 
 impl Watcher {
@@ -160,11 +156,13 @@ impl Watcher {
         let room = share.saturating_sub(held.len());
         let free =
             observed.holders.iter().filter(|(slot, holder)| !held.contains_key(slot) && is_free(holder));
-        Plan {
-            take: free.take(room).copied().collect(),
-            release: held.keys().skip(share).copied().collect(),
-            dead: dead.clone(),
-        }
+        let take: Vec<_> = free.take(room).copied().collect();
+        // Mine by the table, and neither in hand nor wanted: let go, or nobody would ever take them.
+        let forgotten =
+            observed.holders.iter().filter(|slot| slot.1 == Some(self.me) && !take.contains(slot));
+        let forgotten = forgotten.map(|(slot, _)| *slot).filter(|slot| !held.contains_key(slot));
+        let release = held.keys().skip(share).copied().chain(forgotten).collect();
+        Plan { take, release, dead: dead.clone() }
     }
 
     /// The members whose counter stood still for the time to live.
@@ -208,7 +206,7 @@ impl Ownership {
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut watcher =
-            Watcher { me: self.me, time_to_live: self.config.time_to_live, seen: HashMap::new() };
+            Watcher { me: self.me, time_to_live: self.config.time_to_live, seen: BTreeMap::new() };
         let mut heard = Instant::now();
         loop {
             tokio::select! {
@@ -289,7 +287,7 @@ mod tests {
     }
 
     fn watcher(me: Uuid) -> Watcher {
-        Watcher { me, time_to_live: Duration::from_secs(2), seen: HashMap::new() }
+        Watcher { me, time_to_live: Duration::from_secs(2), seen: BTreeMap::new() }
     }
 
     #[test]
@@ -302,6 +300,16 @@ mod tests {
         let mine = (0..SLOTS).map(|slot| (slot, Some(me))).collect();
         let both = Observation { members: vec![(me, 2), (other, 1)], holders: mine };
         assert_eq!(watcher(me).plan(now, &held(0..SLOTS), &both).release, [4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn what_is_mine_by_the_table_and_more_than_my_share_is_let_go() {
+        let (me, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mine = (0..SLOTS).map(|slot| (slot, Some(me))).collect();
+        let observed = Observation { members: vec![(me, 1), (other, 1)], holders: mine };
+        let plan = watcher(me).plan(Instant::now(), &held(0..2), &observed);
+        assert_eq!(plan.take.iter().map(|(slot, _)| *slot).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(plan.release, [4, 5, 6, 7]);
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! The driver over an in-memory inbox and source: seeded delays at every operation, members that die,
+//! freeze and come to, transactions that commit late. One seed is one history, the same each time.
+//!
+//! `BANYAN_SEED=7 cargo test -p banyan-bus --lib sim` runs one history alone.
+
+mod actors;
+mod inbox;
+mod source;
+mod table;
+mod world;
+
+use std::time::Duration;
+
+use world::{Bug, Violation, World};
+
+const SEEDS: u64 = 1_000;
+
+/// Numbers from a seed.
+#[derive(Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64, who: u64) -> Self {
+        Self(banyan_kernel::stable_hash(&[seed.to_le_bytes(), who.to_le_bytes()].concat()))
+    }
+
+    /// Below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        banyan_kernel::stable_hash(&self.0.to_le_bytes()) % end
+    }
+
+    pub fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    /// Mostly short, at times long: up to 30 ms.
+    pub fn delay(&mut self) -> Duration {
+        let most = if self.percent(10) { 30_000 } else { 2_000 };
+        Duration::from_micros(self.below(most))
+    }
+}
+
+/// One history; what it was, as a hash, or what went wrong.
+fn run(seed: u64, bug: Bug) -> Result<u64, Violation> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without threads can be made");
+    let world = World::new(seed, bug);
+    runtime.block_on(actors::play(world))
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let asked = std::env::var("BANYAN_SEED").ok();
+    asked.map_or(0..SEEDS, |seed| {
+        let seed = seed.parse().expect("BANYAN_SEED is a number");
+        seed..seed + 1
+    })
+}
+
+#[test]
+fn every_effect_happens_once_in_order_whatever_dies() {
+    for seed in seeds() {
+        if let Err(violation) = run(seed, Bug::None) {
+            panic!("{violation}\nagain: BANYAN_SEED={seed} cargo test -p banyan-bus --lib sim");
+        }
+    }
+}
+
+#[test]
+fn one_seed_is_one_history() {
+    for seed in 0..20 {
+        assert_eq!(run(seed, Bug::None).ok(), run(seed, Bug::None).ok(), "seed {seed}");
+    }
+}
+
+/// The simulation is worth what it finds: each planted bug is seen within a few seeds.
+#[test]
+fn planted_bugs_are_found() {
+    for bug in Bug::PLANTED {
+        let found = (0..200).find_map(|seed| run(seed, bug).err().map(|violation| (seed, violation)));
+        let (seed, violation) = found.unwrap_or_else(|| panic!("{bug:?} was not found in 200 seeds"));
+        println!("{bug:?}: seed {seed}: {violation}");
+    }
+}
