@@ -1,18 +1,15 @@
 //! Authorise: hold money with the customer's bank.
 
 use banyan_kernel::{Answer, Command, Refusal};
-use banyan_net::outbound::Intent;
+use banyan_net::outbound::{Intent, Judged, under_way};
 use payments_api::{AuthorisePayment, PaymentAuthorisedReply};
 
-use crate::{
-    ask::{Judged, under_way},
-    payment::{Payment, State, attempt_of},
-};
+use crate::payment::{Payment, State, attempt_of};
 
 pub(crate) fn judge(
     payment: Option<&Payment>,
     command: &Command<AuthorisePayment>,
-) -> Judged<PaymentAuthorisedReply> {
+) -> Judged<Payment, PaymentAuthorisedReply> {
     let Some(payment) = payment else { return Judged::Intend(asked_for(None, command)) };
     let attempt = attempt_of(command);
     if attempt < payment.attempt {

@@ -1,17 +1,15 @@
 //! Capture: take held money. The saga's pivot.
 
 use banyan_kernel::{Answer, Command, Refusal};
+use banyan_net::outbound::{Judged, under_way};
 use payments_api::{CapturePayment, PaymentCapturedReply, refusals};
 
-use crate::{
-    ask::{Judged, under_way},
-    payment::{Payment, State, attempt_of},
-};
+use crate::payment::{Payment, State, attempt_of};
 
 pub(crate) fn judge(
     payment: Option<&Payment>,
     command: &Command<CapturePayment>,
-) -> Judged<PaymentCapturedReply> {
+) -> Judged<Payment, PaymentCapturedReply> {
     let Some(payment) = payment else { return not_authorised() };
     let attempt = attempt_of(command);
     if payment.barred {
@@ -40,6 +38,6 @@ fn asked_for(payment: &Payment, attempt: i32) -> Payment {
     Payment { capture_attempt: attempt, refusal: None, ..payment.intending(State::Capturing) }
 }
 
-fn not_authorised() -> Judged<PaymentCapturedReply> {
+fn not_authorised() -> Judged<Payment, PaymentCapturedReply> {
     Judged::Answer(Answer::rejected(refusals::NOT_AUTHORISED, "no money is held"))
 }

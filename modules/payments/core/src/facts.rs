@@ -40,7 +40,7 @@ impl Payments {
     /// # Errors
     /// As any statement.
     pub async fn facts(&self, after: OrderId, upto: OrderId) -> Result<Vec<PaymentFact>, StoreError> {
-        let rows = sqlx::query(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store.pool()).await?;
+        let rows = sqlx::query(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store().pool()).await?;
         Ok(rows.iter().map(fact).collect::<Result<_, _>>()?)
     }
 }

@@ -1,8 +1,7 @@
 //! The gateway: Stripe-shaped PaymentIntents, spoken in forms.
 
 use banyan_kernel::{CommandId, Json, Refusal};
-use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Reply, Room};
-use tokio::sync::watch;
+use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Record, Reply};
 
 use crate::payment::{Payment, State};
 
@@ -21,16 +20,8 @@ impl Gateway {
         Self { caller: caller.expect("a client without TLS and proxy reads nothing that could fail") }
     }
 
-    pub(crate) fn config(&self) -> &Callee {
-        self.caller.callee()
-    }
-
-    pub(crate) fn room(&self) -> Room {
-        self.caller.room()
-    }
-
-    pub(crate) fn closed(&self) -> watch::Receiver<u64> {
-        self.caller.closed()
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Does what the payment's intent says, or looks up whether it was done. Done brings the gateway's id.

@@ -131,7 +131,7 @@ impl Payments {
     /// As any statement.
     pub async fn ledger_violations(&self) -> Result<Vec<LedgerViolation>, StoreError> {
         let rows: Vec<(Uuid, String, i64, i64, i64, i64)> =
-            sqlx::query_as(VIOLATIONS).fetch_all(self.store.pool()).await?;
+            sqlx::query_as(VIOLATIONS).fetch_all(self.store().pool()).await?;
         let violation = |(order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor)| {
             LedgerViolation {
                 order: OrderId(order),

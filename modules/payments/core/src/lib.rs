@@ -1,11 +1,10 @@
 //! Implementation of payments: what the gateway is asked for is recorded before it is asked, and what it
 //! answers after; no transaction is open in between.
 //!
-//! One command, file by file: [`authorise`](Payments) (what it means for the row), `ask` (intent, call,
-//! outcome), `write` (the one write), `gateway` (the call), `ledger` (the movement and the event told with it),
-//! `reconcile` (what has no outcome yet).
+//! One command, file by file: `authorise` (what it means for the row), [`banyan_net::outbound::ask`] (intent,
+//! call, outcome), `gateway` (the call), `till` (what becomes of the row), `ledger` (the movement and the event
+//! told with it), `reconcile` (what has no outcome yet).
 
-mod ask;
 mod authorise;
 mod capture;
 mod facts;
@@ -14,8 +13,8 @@ mod ledger;
 mod payment;
 mod reconcile;
 mod refund;
+mod till;
 mod void;
-mod write;
 
 pub use banyan_net::outbound::Callee as GatewayConfig;
 pub use facts::PaymentFact;
@@ -26,7 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Command};
-use banyan_net::outbound::Timing;
+use banyan_net::outbound::ask;
 use banyan_store::{Schema, Store};
 use payments_api::{
     AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, RefundPayment,
@@ -34,6 +33,7 @@ use payments_api::{
 };
 
 use gateway::Gateway;
+use till::Till;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations/payments");
 
@@ -55,12 +55,7 @@ pub fn schema() -> Schema {
 }
 
 /// The port, on PostgreSQL and a gateway.
-#[derive(Clone)]
-pub struct Payments {
-    store: Store,
-    gateway: Arc<Gateway>,
-    timing: Timing,
-}
+pub struct Payments(Till);
 
 impl Payments {
     /// On `store`, calling the gateway as `config` says.
@@ -69,33 +64,31 @@ impl Payments {
     /// When no HTTP client can be made, which no input causes.
     #[must_use]
     pub fn new(store: Store, config: GatewayConfig) -> Arc<Self> {
-        let timing = Timing::of(&config);
-        let gateway = Arc::new(Gateway::new(config));
-        Arc::new(Self { store, gateway, timing })
+        Arc::new(Self(Till { store, gateway: Arc::new(Gateway::new(config)) }))
     }
 
     /// Where it keeps its truth.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.store
+        &self.0.store
     }
 }
 
 #[async_trait]
 impl payments_api::Payments for Payments {
     async fn authorise(&self, batch: Vec<Command<AuthorisePayment>>) -> Vec<Answer<PaymentAuthorisedReply>> {
-        self.ask(batch, authorise::judge).await
+        ask(&self.0, batch, authorise::judge).await
     }
 
     async fn capture(&self, batch: Vec<Command<CapturePayment>>) -> Vec<Answer<PaymentCapturedReply>> {
-        self.ask(batch, capture::judge).await
+        ask(&self.0, batch, capture::judge).await
     }
 
     async fn void(&self, batch: Vec<Command<VoidPayment>>) -> Vec<Answer<PaymentUndone>> {
-        self.ask(batch, void::judge).await
+        ask(&self.0, batch, void::judge).await
     }
 
     async fn refund(&self, batch: Vec<Command<RefundPayment>>) -> Vec<Answer<PaymentUndone>> {
-        self.ask(batch, refund::judge).await
+        ask(&self.0, batch, refund::judge).await
     }
 }

@@ -1,9 +1,7 @@
 //! The row: one payment, what it came to, and the call under way.
 
-use std::collections::BTreeMap;
-
 use banyan_kernel::{Command, CommandId, Currency, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of};
-use banyan_net::outbound::Intent;
+use banyan_net::outbound::{Intent, Record};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Uuid};
 
 pub(crate) const READ: &str = "select * from payment where order_id = any($1) order by order_id";
@@ -123,18 +121,6 @@ impl Payment {
         Self { state, intent: Intent::default(), ..self.clone() }
     }
 
-    /// What is under way: its id names the call to the gateway, an undo's beside its do's.
-    pub(crate) fn command(&self) -> Option<CommandId> {
-        let (step, attempt) = match self.state {
-            State::Authorising => ("authorise", self.attempt),
-            State::Capturing => ("capture", self.capture_attempt),
-            State::Voiding => ("void", self.attempt),
-            State::Refunding => ("refund", self.capture_attempt),
-            _ => return None,
-        };
-        Some(CommandId::new(self.order, step, attempt.unsigned_abs()))
-    }
-
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let currency: Currency = parsed(row, "currency")?;
         let code: Option<String> = row.try_get("refusal_code")?;
@@ -166,6 +152,36 @@ impl Payment {
     }
 }
 
+impl Record for Payment {
+    fn order(&self) -> OrderId {
+        self.order
+    }
+
+    fn trace(&mut self) -> &mut TraceParent {
+        &mut self.trace
+    }
+
+    fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    fn intent_mut(&mut self) -> &mut Intent {
+        &mut self.intent
+    }
+
+    /// An undo's id stands beside its do's, as the gateway's keys must differ.
+    fn command(&self) -> Option<CommandId> {
+        let (step, attempt) = match self.state {
+            State::Authorising => ("authorise", self.attempt),
+            State::Capturing => ("capture", self.capture_attempt),
+            State::Voiding => ("void", self.attempt),
+            State::Refunding => ("refund", self.capture_attempt),
+            _ => return None,
+        };
+        Some(CommandId::new(self.order, step, attempt.unsigned_abs()))
+    }
+}
+
 impl FromRow<'_, PgRow> for Payment {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Self::read(row)
@@ -182,10 +198,9 @@ pub(crate) fn parsed<T: std::str::FromStr>(row: &PgRow, column: &str) -> Result<
 pub(crate) async fn read(
     connection: &mut PgConnection,
     orders: &[OrderId],
-) -> Result<BTreeMap<OrderId, Payment>, sqlx::Error> {
+) -> Result<Vec<Payment>, sqlx::Error> {
     let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
-    let rows: Vec<Payment> = sqlx::query_as(READ).bind(ids).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|payment| (payment.order, payment)).collect())
+    sqlx::query_as(READ).bind(ids).fetch_all(connection).await
 }
 
 /// Inserts or updates, by the statement.

@@ -1,16 +1,14 @@
 //! Refund: give taken money back. Bars the capture where nothing was taken.
 
 use banyan_kernel::{Answer, Command};
+use banyan_net::outbound::{Judged, under_way};
 use payments_api::{PaymentUndone, RefundPayment};
 
-use crate::{
-    ask::{Judged, under_way},
-    payment::{Payment, State, attempt_of},
-};
+use crate::payment::{Payment, State, attempt_of};
 
 const UNDONE: Answer<PaymentUndone> = Answer::Done(PaymentUndone {});
 
-pub(crate) fn judge(payment: Option<&Payment>, command: &Command<RefundPayment>) -> Judged<PaymentUndone> {
+pub(crate) fn judge(payment: Option<&Payment>, command: &Command<RefundPayment>) -> Judged<Payment, PaymentUndone> {
     let attempt = attempt_of(command);
     let Some(payment) = payment else {
         // Only the capture is undone: an authorisation may still come, of which nothing will be taken.
@@ -27,6 +25,6 @@ pub(crate) fn judge(payment: Option<&Payment>, command: &Command<RefundPayment>)
     }
 }
 
-fn barred(payment: &Payment, attempt: i32) -> Judged<PaymentUndone> {
+fn barred(payment: &Payment, attempt: i32) -> Judged<Payment, PaymentUndone> {
     Judged::Record(Payment { barred: true, capture_attempt: attempt, ..payment.clone() }, UNDONE)
 }

@@ -1,16 +1,14 @@
 //! Void: let held money go. Leaves a tombstone where nothing was held.
 
 use banyan_kernel::{Answer, Command};
+use banyan_net::outbound::{Judged, under_way};
 use payments_api::{PaymentUndone, VoidPayment};
 
-use crate::{
-    ask::{Judged, under_way},
-    payment::{Payment, State, attempt_of},
-};
+use crate::payment::{Payment, State, attempt_of};
 
 const UNDONE: Answer<PaymentUndone> = Answer::Done(PaymentUndone {});
 
-pub(crate) fn judge(payment: Option<&Payment>, command: &Command<VoidPayment>) -> Judged<PaymentUndone> {
+pub(crate) fn judge(payment: Option<&Payment>, command: &Command<VoidPayment>) -> Judged<Payment, PaymentUndone> {
     let Some(payment) = payment else { return Judged::Record(Payment::tombstone(command), UNDONE) };
     let attempt = attempt_of(command);
     if attempt < payment.attempt {

@@ -1,20 +1,22 @@
-//! Calls to the outside: one page that reads from the outer layer to the inner ([`Caller::call`]), what is
-//! recorded of a request before it is sent ([`Intent`]), many requests at once ([`perform`]), and the loop
-//! that finds what has no outcome yet ([`reconcile`]).
+//! Calls to the outside: one page that reads from the outer layer to the inner ([`Caller::call`]); what is
+//! recorded of a call before it is made ([`Intent`]); how a command goes that needs one ([`ask`]); and who finds
+//! what has no outcome yet ([`Reconciler`]). A module that calls somebody is a [`Desk`].
 //!
-//! There is no retry here: who calls has a durable retry of its own, under the same idempotency key.
+//! There is no retry in the page: who calls has a durable retry of its own, under the same idempotency key.
 
+mod ask;
 mod breaker;
 mod callee;
+mod desk;
 mod intent;
-mod perform;
 mod reconcile;
 
+pub use ask::{Judge, ask};
 pub use breaker::{Admission, Breaker, Room};
 pub use callee::{Callee, Secret};
+pub use desk::{Changes, Desk, Judged, Record, under_way};
 pub use intent::{BACK_OFF_MAX, Intent, Outcome, Timing};
-pub use perform::{Outside, perform, uncancelled};
-pub use reconcile::reconcile;
+pub use reconcile::Reconciler;
 pub use reqwest::Method;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
