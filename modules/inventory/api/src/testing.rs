@@ -1,1 +1,9 @@
-//! Fake and conformance suite of the port.
+//! Inventory in memory, and what every implementation must do.
+
+mod conformance;
+mod fake;
+mod words;
+
+pub use conformance::{UnderTest, conformance};
+pub use fake::FakeInventory;
+pub use words::{confirm, context, lines, order, receipt, release, reserve, sku};

@@ -164,7 +164,7 @@ impl Desk {
             }
         }
         reservation::clear(write, &gone).await?;
-        reservation::insert(write, &new, self.now).await?;
+        reservation::insert(write, &new).await?;
         reservation::update(write, &moved_on, self.now).await?;
         stock::shift(write, &moves).await?;
         write.tell(&self.told).await

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use banyan_kernel::{Context, OrderId};
+use banyan_kernel::{Context, OrderId, TraceParent};
 use banyan_store::{Held, Store, StoreError, by_halves};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     desk::{Desk, locks},
-    reservation::ReservationState,
+    reservation::{Reservation, ReservationState},
 };
 
 /// The group under which processes share the slots of due holds.
@@ -91,8 +91,10 @@ impl ExpiryReconciler {
 
 fn release_if_due(desk: &mut Desk, order: OrderId) -> bool {
     let now = desk.now;
-    let due = desk.row(order).filter(|row| row.state == ReservationState::Held && row.expires_at <= now);
-    let Some(trace) = due.map(|row| row.traceparent) else { return false };
+    let due = |row: &&Reservation| row.state == ReservationState::Held && row.expires_at <= now;
+    let Some(row) = desk.row(order).filter(due) else { return false };
+    let trace = row.traceparent.as_deref().and_then(|trace| trace.parse().ok());
+    let trace: TraceParent = trace.unwrap_or_else(|| TraceParent::root(order.0));
     let context = Context::system(GROUP, trace.child(GROUP));
     desk.give_back(order, EXPIRED, (GROUP, &context));
     true

@@ -19,12 +19,12 @@ const FACTS: &str = "select order_id, state, lines, version, orders_seen, expire
 
 /// Each SKU that any of the three tables names, where they disagree. One statement, so one moment.
 const VIOLATIONS: &str = "with receipts as ( \
-         select l.key as sku, sum(l.value::int8)::int8 as n from receipt, jsonb_each_text(lines) l group by 1), \
+         select l.key as sku, sum(l.value::int8)::int8 as n from receipt, json_each_text(lines) l group by 1), \
      moved as ( \
          select l.key as sku, \
              coalesce(sum(l.value::int8) filter (where state <> 'shipped'), 0)::int8 as kept, \
              coalesce(sum(l.value::int8) filter (where state = 'shipped'), 0)::int8 as gone \
-         from reservation, jsonb_each_text(lines) l where state in ('held', 'committed', 'shipped') group by 1), \
+         from reservation, json_each_text(lines) l where state in ('held', 'committed', 'shipped') group by 1), \
      judged as ( \
          select sku, coalesce(on_hand, 0) as on_hand, coalesce(reserved, 0) as reserved, \
              coalesce(shipped, 0) as shipped, coalesce(received, 0) as received, \

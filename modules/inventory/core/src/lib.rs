@@ -1,8 +1,8 @@
 //! Implementation of inventory: how much there is, and for whom it is kept.
 //!
-//! One use case a file: [`reserve`], [`confirm`], [`release`] decide on a [`desk`], which reads and writes a
-//! whole batch in constant statements; [`receive`] books deliveries; [`expire`] gives back what nobody
-//! confirmed; [`shipped`] listens to orders; [`levels`] and [`facts`] only read.
+//! One use case a file: `reserve`, `confirm` and `release` decide on a `desk`, which reads and writes a whole
+//! batch in constant statements; `receive` books deliveries; `expire` gives back what nobody confirmed;
+//! `shipped` listens to orders; `levels` and `facts` only read.
 
 mod confirm;
 mod desk;

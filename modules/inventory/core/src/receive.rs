@@ -1,6 +1,6 @@
 //! Receive: goods came in, each delivery once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use banyan_kernel::{Answer, Context, Sku};
 use banyan_store::{Locks, Store, StoreError, Write, by_halves};
@@ -10,13 +10,13 @@ use sqlx::types::Json as SqlJson;
 
 use crate::{
     desk::answer,
-    reservation::{Lines, fold},
+    reservation::{Lines, fold, json},
     stock,
 };
 
 const READ: &str = "select key, lines from receipt where key = any($1) order by key";
 const INSERT: &str = "insert into receipt (key, lines, at, actor) \
-     select t.*, $3, $4 from unnest($1::text[], $2::jsonb[]) as t";
+     select key, lines::json, $3, $4 from unnest($1::text[], $2::text[]) as t(key, lines)";
 const ADD: &str = "insert into stock (sku, on_hand, received) \
      select sku, quantity, quantity from unnest($1::text[], $2::int8[]) as t(sku, quantity) \
      on conflict (sku) do update set on_hand = stock.on_hand + excluded.on_hand, \
@@ -82,10 +82,10 @@ async fn insert(
     for (sku, quantity) in new.values().flatten() {
         *sums.entry(sku).or_default() += quantity.get();
     }
-    stock::lock(write, sums.keys().copied().collect::<BTreeSet<_>>()).await?;
+    stock::lock(write, sums.keys().copied()).await?;
     sqlx::query(INSERT)
         .bind(new.keys().map(String::as_str).collect::<Vec<_>>())
-        .bind(new.values().map(SqlJson).collect::<Vec<_>>())
+        .bind(new.values().map(json).collect::<Vec<_>>())
         .bind(store.clock().now())
         .bind(context.actor.to_string())
         .execute(write.connection())

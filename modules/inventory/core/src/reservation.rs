@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use banyan_kernel::{Line, OrderId, Quantity, Sku, Timestamp, TraceParent, slot_of};
+use banyan_kernel::{Line, OrderId, Quantity, Sku, Timestamp, slot_of};
 use banyan_store::{StoreError, Write};
-use sqlx::{FromRow, types::Json as SqlJson};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 /// In the order of ids, as they were locked.
@@ -15,14 +15,16 @@ const READ: &str = "select order_id, attempt, state, lines, expires_at, reason, 
 const CLEAR: &str = "delete from reservation where order_id = any($1)";
 
 const INSERT: &str = "insert into reservation (order_id, slot, attempt, state, lines, expires_at, reason, detail, \
-     version, orders_seen, traceparent, updated_at) \
-     select t.*, $12 from unnest($1::uuid[], $2::int2[], $3::int4[], $4::text[], $5::jsonb[], \
-     $6::timestamptz[], $7::text[], $8::text[], $9::int8[], $10::int8[], $11::text[]) as t";
+     version, orders_seen, traceparent) \
+     select order_id, slot, attempt, state, lines::json, expires_at, reason, detail, version, seen, trace \
+     from unnest($1::uuid[], $2::int2[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], \
+     $8::text[], $9::int8[], $10::int8[], $11::text[]) \
+     as t(order_id, slot, attempt, state, lines, expires_at, reason, detail, version, seen, trace)";
 
 /// Guarded by the state that was decided from, and a confirmation by the expiry. The order's lock makes both
 /// true already: should it ever not, the write ends here.
 const UPDATE: &str = "update reservation r set state = t.state, reason = t.reason, version = t.version, \
-     orders_seen = t.orders_seen, updated_at = $7 \
+     orders_seen = t.orders_seen, traceparent = case t.state when 'held' then r.traceparent end \
      from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int8[], $6::int8[]) \
      as t(order_id, was, state, reason, version, orders_seen) \
      where r.order_id = t.order_id and r.state = t.was \
@@ -69,8 +71,8 @@ pub(crate) struct Reservation {
     pub version: i64,
     /// The last sequence heard from orders.
     pub orders_seen: i64,
-    #[sqlx(try_from = "String")]
-    pub traceparent: TraceParent,
+    /// Of the command that made the row, while it is held.
+    pub traceparent: Option<String>,
 }
 
 /// A row that is to change: whose, what it was, what it becomes.
@@ -122,6 +124,11 @@ pub(crate) fn unfold(lines: &Lines) -> Vec<Line> {
     lines.iter().map(|(sku, quantity)| Line { sku: sku.clone(), quantity: *quantity }).collect()
 }
 
+/// As rows keep them; a map of texts to numbers always has a JSON form.
+pub(crate) fn json(lines: &Lines) -> String {
+    serde_json::to_string(lines).unwrap_or_default()
+}
+
 /// The rows of these orders.
 pub(crate) async fn read(
     write: &mut Write,
@@ -142,11 +149,7 @@ pub(crate) async fn clear(write: &mut Write, orders: &[OrderId]) -> Result<(), S
 }
 
 /// Puts new rows.
-pub(crate) async fn insert(
-    write: &mut Write,
-    rows: &[(OrderId, &Reservation)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub(crate) async fn insert(write: &mut Write, rows: &[(OrderId, &Reservation)]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -158,14 +161,13 @@ pub(crate) async fn insert(
         .bind(rows.iter().map(|(order, _)| slot_of(&order.to_string()) as i16).collect::<Vec<_>>())
         .bind(all(rows, |row| row.attempt as i32))
         .bind(all(rows, |row| row.state.as_str()))
-        .bind(all(rows, |row| SqlJson(&row.lines)))
+        .bind(all(rows, |row| json(&row.lines)))
         .bind(all(rows, |row| row.expires_at))
         .bind(all(rows, |row| row.reason.as_deref()))
         .bind(all(rows, |row| row.detail.as_deref()))
         .bind(all(rows, |row| row.version))
         .bind(all(rows, |row| row.orders_seen))
-        .bind(all(rows, |row| row.traceparent.to_string()))
-        .bind(now)
+        .bind(all(rows, |row| row.traceparent.as_deref()))
         .execute(write.connection())
         .await?;
     Ok(())

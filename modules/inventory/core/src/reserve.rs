@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use banyan_kernel::{Answer, Command, Refusal, Sku};
+use banyan_kernel::{Answer, Command, Quantity, Refusal, Sku};
 use inventory_api::{InventoryReserved, ReserveStock, StockReserved, refusals};
 
 use crate::{
@@ -63,7 +63,7 @@ fn attempt(desk: &mut Desk, command: &Command<ReserveStock>, lines: Lines) -> An
         detail: lacking,
         version: earlier.map_or(0, |row| row.version),
         orders_seen: earlier.map_or(0, |row| row.orders_seen).max(command.body.orders_sequence),
-        traceparent: command.context.trace,
+        traceparent: Some(command.context.trace.to_string()),
     };
     let answer = first_answer(&row);
     if row.state == ReservationState::Held {
@@ -76,7 +76,7 @@ fn attempt(desk: &mut Desk, command: &Command<ReserveStock>, lines: Lines) -> An
 
 /// Which SKU lacks how many.
 fn lacking(desk: &Desk, lines: &Lines) -> Option<String> {
-    let lacks = |(sku, quantity): (&Sku, &banyan_kernel::Quantity)| {
+    let lacks = |(sku, quantity): (&Sku, &Quantity)| {
         let more = quantity.get() - desk.on_hand.get(sku).copied().unwrap_or(0);
         (more > 0).then(|| format!("{sku} lacks {more}"))
     };

@@ -38,7 +38,7 @@ impl Consumer for OrdersConsumer {
         &self.store
     }
 
-    /// The SKUs follow in [`Desk::write`], as everywhere: the rows that name them are not read yet.
+    /// The SKUs follow in `Desk::write`, as everywhere: the rows that name them are not read yet.
     fn locks(&self, batch: &[Envelope]) -> Locks {
         locks(&subjects(batch))
     }

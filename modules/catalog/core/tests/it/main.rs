@@ -1,0 +1,5 @@
+//! The catalogue's port on real PostgreSQL.
+
+mod port;
+mod statements;
+mod world;

@@ -1,0 +1,10 @@
+//! Inventory's port, reconciler and consumer on real PostgreSQL.
+
+mod conformance;
+mod events;
+mod facts;
+mod poison;
+mod shipped;
+mod statements;
+mod wal;
+mod world;
