@@ -1,1 +1,80 @@
-//! Implementation of shipping.
+//! Implementation of shipping: what the carrier is asked for is recorded before it is asked, and what it answers
+//! after; no transaction is open in between.
+//!
+//! One command, file by file: `book` (what it means for the row), [`banyan_net::outbound::ask`] (intent, call,
+//! outcome), `carrier` (the call), `depot` (what becomes of the row and the event told with it), `reconcile` (what
+//! has no outcome yet). What orders tell comes through [`OrdersConsumer`].
+
+mod book;
+mod cancel;
+mod carrier;
+mod depot;
+mod dispatch;
+mod facts;
+mod reconcile;
+mod shipment;
+
+pub use banyan_net::outbound::Callee as CarrierConfig;
+pub use dispatch::OrdersConsumer;
+pub use facts::ShipmentFact;
+pub use reconcile::{GROUP, IntentReconciler};
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, Command};
+use banyan_net::outbound::ask;
+use banyan_store::{Schema, Store};
+use shipping_api::{BookShipment, CancelShipment, ShipmentBookedReply, ShipmentCancelledReply};
+
+use carrier::Carrier;
+use depot::Depot;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations/shipping");
+
+/// Every statement of this module, for the test that prepares each under its role.
+pub const STATEMENTS: &[(&str, &str)] = &[
+    ("shipment::READ", shipment::READ),
+    ("shipment::INSERT", shipment::INSERT),
+    ("shipment::UPDATE", shipment::UPDATE),
+    ("dispatch::SEEN", dispatch::SEEN),
+    ("reconcile::DUE", reconcile::DUE),
+    ("facts::FACTS", facts::FACTS),
+];
+
+/// The module's schema.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema { name: shipping_api::NAME, migrations: &MIGRATIONS, insert_only: &[] }
+}
+
+/// The port, on PostgreSQL and a carrier.
+pub struct Shipping(Depot);
+
+impl Shipping {
+    /// On `store`, calling the carrier as `config` says.
+    ///
+    /// # Panics
+    /// When no HTTP client can be made, which no input causes.
+    #[must_use]
+    pub fn new(store: Store, config: CarrierConfig) -> Arc<Self> {
+        Arc::new(Self(Depot { store, carrier: Arc::new(Carrier::new(config)) }))
+    }
+
+    /// Where it keeps its truth.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+}
+
+#[async_trait]
+impl shipping_api::Shipping for Shipping {
+    async fn book(&self, batch: Vec<Command<BookShipment>>) -> Vec<Answer<ShipmentBookedReply>> {
+        ask(&self.0, batch, book::judge).await
+    }
+
+    async fn cancel(&self, batch: Vec<Command<CancelShipment>>) -> Vec<Answer<ShipmentCancelledReply>> {
+        ask(&self.0, batch, cancel::judge).await
+    }
+}

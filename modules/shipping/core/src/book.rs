@@ -1,0 +1,55 @@
+//! Book: have a parcel fetched.
+
+use banyan_kernel::{Answer, Command, Refusal};
+use banyan_net::outbound::{Intent, Judged, under_way};
+use shipping_api::{BookShipment, ShipmentBookedReply};
+
+use crate::shipment::{Shipment, State, attempt_of};
+
+pub(crate) fn judge(
+    shipment: Option<&Shipment>,
+    command: &Command<BookShipment>,
+) -> Judged<Shipment, ShipmentBookedReply> {
+    let Some(shipment) = shipment else { return Judged::Intend(asked_for(None, command)) };
+    let attempt = attempt_of(command);
+    if attempt < shipment.attempt {
+        return Judged::Answer(Answer::rejected(Refusal::EXPIRED, "a later attempt was made"));
+    }
+    let newer = attempt > shipment.attempt;
+    match shipment.state {
+        // The earlier attempt is resolved first: by its own key, or looked up where that did not help.
+        State::Booking => under_way(shipment),
+        State::Cancelling if newer => under_way(shipment),
+        State::Refused | State::Cancelled if newer => Judged::Intend(asked_for(Some(shipment), command)),
+        _ => Judged::Answer(answer(shipment)),
+    }
+}
+
+fn asked_for(before: Option<&Shipment>, command: &Command<BookShipment>) -> Shipment {
+    let before = before.cloned().unwrap_or_else(|| Shipment::tombstone(command));
+    Shipment {
+        customer: Some(command.body.customer),
+        items: command.body.lines.iter().map(|line| line.quantity.get()).sum(),
+        state: State::Booking,
+        booking: None,
+        attempt: attempt_of(command),
+        asked_again: false,
+        orders_seen: before.orders_seen.max(Some(command.body.orders_sequence)),
+        refusal: None,
+        reason: None,
+        intent: Intent::default(),
+        ..before
+    }
+}
+
+/// The first answer, whatever happened since.
+fn answer(shipment: &Shipment) -> Answer<ShipmentBookedReply> {
+    match (&shipment.booking, &shipment.refusal) {
+        (Some(booking), _) => Answer::Done(ShipmentBookedReply {
+            tracking: booking.tracking.clone(),
+            asked_again: shipment.asked_again,
+        }),
+        (None, Some(refusal)) => Answer::Rejected(refusal.clone()),
+        (None, None) => Answer::Rejected(Refusal::cancelled()),
+    }
+}

@@ -1,0 +1,192 @@
+//! The carrier: shipments, spoken in JSON.
+
+use banyan_kernel::{CommandId, Json, Refusal};
+use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Record, Reply};
+use serde_json::json;
+use shipping_api::refusals;
+
+use crate::shipment::{Booking, Shipment, State};
+
+const SHIPMENTS: &str = "/carrier/v1/shipments";
+
+pub(crate) struct Carrier {
+    caller: Caller,
+}
+
+impl Carrier {
+    pub(crate) fn new(config: Callee) -> Self {
+        let caller = Caller::new("carrier", config);
+        Self { caller: caller.expect("a client without TLS and proxy reads nothing that could fail") }
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Does what the shipment's intent says, or looks up whether it was done.
+    pub(crate) async fn ask(&self, shipment: &Shipment) -> Outcome<Booking> {
+        let Some(id) = shipment.command() else { return Outcome::Broken("nothing is under way".to_owned()) };
+        let answered = if shipment.intent.is_look_up() {
+            self.look_up(shipment, &id).await.map(|reply| looked_up(shipment, &reply))
+        } else {
+            self.send(shipment, &id).await.map(|reply| answered(shipment, &reply))
+        };
+        answered.unwrap_or_else(Outcome::from)
+    }
+
+    async fn send(&self, shipment: &Shipment, id: &CommandId) -> Result<Reply, CallError> {
+        let metadata = json!({ "order": id.order, "step": id.step, "attempt": id.attempt });
+        let (path, body) = match shipment.state {
+            State::Cancelling => {
+                (format!("{SHIPMENTS}/{}/cancel", carrier_id(shipment)), json!({ "metadata": metadata }))
+            }
+            _ => {
+                let parcels = [json!({ "items": shipment.items })];
+                let body = json!({ "reference": id.order, "customer": shipment.customer, "parcels": parcels,
+                    "metadata": metadata });
+                (SHIPMENTS.to_owned(), body)
+            }
+        };
+        let call = Call {
+            trace: &shipment.trace,
+            step: &id.step,
+            method: Method::POST,
+            path,
+            body: Some(("application/json", body.to_string())),
+            key: Some(shipment.intent.key(id)),
+            delivery: shipment.intent.tries,
+        };
+        self.caller.call(call).await
+    }
+
+    async fn look_up(&self, shipment: &Shipment, id: &CommandId) -> Result<Reply, CallError> {
+        let path = match shipment.state {
+            State::Cancelling => format!("{SHIPMENTS}/{}", carrier_id(shipment)),
+            _ => format!("{SHIPMENTS}?reference={}", id.order),
+        };
+        let (step, delivery) = (format!("look up {}", id.step), shipment.intent.tries);
+        let call =
+            Call { trace: &shipment.trace, step: &step, method: Method::GET, path, body: None, key: None, delivery };
+        self.caller.call(call).await
+    }
+}
+
+fn carrier_id(shipment: &Shipment) -> &str {
+    shipment.booking.as_ref().map(|booking| booking.id.as_str()).unwrap_or_default()
+}
+
+/// What an answer means, by its status. Statuses that say nothing of the request are [`CallError`]s.
+fn answered(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
+    let code = reply.body["code"].as_str().unwrap_or_default();
+    match (reply.status, code) {
+        (200..=299, _) => match by_shipment(shipment, &reply.body) {
+            Outcome::Absent => unclear(&reply.body),
+            outcome => outcome,
+        },
+        (400, "idempotency_key_reused") => Outcome::Broken("the key was used for something else".to_owned()),
+        (422, _) if shipment.state == State::Booking => {
+            let detail = reply.body["message"].as_str().unwrap_or("the carrier does not take it");
+            Outcome::Refused(Refusal::new(refusals::UNDELIVERABLE, detail))
+        }
+        (status, _) => Outcome::Broken(format!("the carrier answered {status} {code}")),
+    }
+}
+
+/// What a look-up means.
+fn looked_up(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
+    match (reply.status, shipment.state) {
+        (200, State::Booking) => {
+            let Some(shipments) = reply.body["data"].as_array() else { return unclear(&reply.body) };
+            let live: Vec<&Json> = shipments.iter().filter(|one| one["status"] == "booked").collect();
+            match live[..] {
+                [] => Outcome::Absent,
+                [one] => by_shipment(shipment, one),
+                _ => Outcome::Broken("more than one parcel is booked".to_owned()),
+            }
+        }
+        (200, _) => by_shipment(shipment, &reply.body),
+        (status, _) => Outcome::Broken(format!("the look-up was answered {status}")),
+    }
+}
+
+/// Where it stands with the carrier says whether what is under way was done.
+fn by_shipment(shipment: &Shipment, body: &Json) -> Outcome<Booking> {
+    let (Some(id), Some(tracking)) = (body["id"].as_str(), body["tracking"].as_str()) else {
+        return unclear(body);
+    };
+    let done = || Outcome::Done(Booking { id: id.to_owned(), tracking: tracking.to_owned() });
+    match (shipment.state, body["status"].as_str().unwrap_or_default()) {
+        (State::Booking, "booked") | (State::Cancelling, "cancelled") => done(),
+        (State::Cancelling, "booked") => Outcome::Absent,
+        _ => unclear(body),
+    }
+}
+
+fn unclear(body: &Json) -> Outcome<Booking> {
+    Outcome::Unclear(format!("status {} is not understood", body["status"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use banyan_kernel::{Actor, Command, Context, OrderId, TraceParent};
+
+    fn shipment(state: State) -> Shipment {
+        let order = OrderId::derive("a", "k");
+        let context = Context { actor: Actor::system("test"), trace: TraceParent::root(order.0) };
+        let command = Command { id: CommandId::new(order, "book", 1), context, body: () };
+        Shipment { state, ..Shipment::tombstone(&command) }
+    }
+
+    /// What an outcome is, in a word.
+    fn word(outcome: Outcome<Booking>) -> &'static str {
+        match outcome {
+            Outcome::Done(_) => "done",
+            Outcome::Refused(_) => "refused",
+            Outcome::Absent => "absent",
+            Outcome::Unclear(_) => "unclear",
+            Outcome::Broken(_) => "broken",
+            _ => "other",
+        }
+    }
+
+    #[test]
+    fn each_status_means_one_thing() {
+        let one = |status: &str| json!({ "id": "shp_1", "tracking": "T", "status": status });
+        let problem = |code: &str| json!({ "code": code, "message": "No." });
+        let (b, c) = (State::Booking, State::Cancelling);
+        for (state, status, body, expected) in [
+            (b, 201, one("booked"), "done"),
+            (b, 200, one("lost"), "unclear"),
+            (b, 200, json!([]), "unclear"),
+            (b, 422, problem("undeliverable"), "refused"),
+            (b, 400, problem("idempotency_key_reused"), "broken"),
+            (b, 400, problem("body_invalid"), "broken"),
+            (c, 200, one("cancelled"), "done"),
+            (c, 200, one("booked"), "unclear"),
+            (c, 404, problem("no_such_shipment"), "broken"),
+            (c, 422, problem("undeliverable"), "broken"),
+        ] {
+            let reply = Reply { status, body };
+            assert_eq!(word(answered(&shipment(state), &reply)), expected, "{state:?} {reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_tells_done_absent_or_that_it_cannot_tell() {
+        let one = |status: &str| json!({ "id": "shp_1", "tracking": "T", "status": status });
+        let (b, c) = (State::Booking, State::Cancelling);
+        for (state, body, expected) in [
+            (b, json!({ "data": [] }), "absent"),
+            (b, json!({ "data": [one("cancelled")] }), "absent"),
+            (b, json!({ "data": [one("cancelled"), one("booked")] }), "done"),
+            (b, json!({ "data": [one("booked"), one("booked")] }), "broken"),
+            (b, json!("<html>"), "unclear"),
+            (c, one("booked"), "absent"),
+            (c, one("cancelled"), "done"),
+        ] {
+            let reply = Reply { status: 200, body };
+            assert_eq!(word(looked_up(&shipment(state), &reply)), expected, "{state:?} {reply:?}");
+        }
+    }
+}

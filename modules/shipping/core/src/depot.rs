@@ -1,0 +1,106 @@
+//! The module's desk: its rows, its carrier, and what becomes of a shipment once the carrier has answered.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan_kernel::{Context, OrderId, Refusal, Timestamp};
+use banyan_net::outbound::{Caller, Changes, Desk, Outcome, Record};
+use banyan_store::{Store, StoreError, Tell, Write};
+use serde_json::json;
+use shipping_api::{ShipmentBooked, ShipmentCancelled};
+use sqlx::PgConnection;
+
+use crate::{
+    carrier::Carrier,
+    reconcile,
+    shipment::{self, Booking, Shipment, State},
+};
+
+#[derive(Clone)]
+pub(crate) struct Depot {
+    pub(crate) store: Store,
+    pub(crate) carrier: Arc<Carrier>,
+}
+
+/// A shipment that has just come to its state, with who caused it.
+pub(crate) struct Told {
+    shipment: Shipment,
+    causation: String,
+    context: Context,
+}
+
+#[async_trait]
+impl Desk for Depot {
+    type Row = Shipment;
+    type Came = Booking;
+    type Told = Told;
+    const GROUP: &'static str = reconcile::GROUP;
+    const DUE: &'static str = reconcile::DUE;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn caller(&self) -> &Caller {
+        self.carrier.caller()
+    }
+
+    async fn call(&self, shipment: &Shipment) -> Outcome<Booking> {
+        self.carrier.ask(shipment).await
+    }
+
+    fn settle(shipment: &mut Shipment, how: Result<Booking, Refusal>, context: &Context) -> Option<Told> {
+        let causation = shipment.command().map(|id| id.to_string()).unwrap_or_default();
+        match how {
+            Ok(booking) => {
+                if shipment.state == State::Cancelling {
+                    shipment.state = State::Cancelled;
+                } else {
+                    shipment.state = State::Booked;
+                    shipment.asked_again = shipment.intent.tries > 1;
+                    shipment.booking = Some(booking);
+                }
+                shipment.version += 1;
+                Some(Told { shipment: shipment.clone(), causation, context: context.clone() })
+            }
+            Err(refusal) => {
+                shipment.state = State::Refused;
+                shipment.refusal = Some(refusal);
+                None
+            }
+        }
+    }
+
+    async fn read(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<Shipment>, sqlx::Error> {
+        shipment::read(connection, orders).await
+    }
+
+    async fn put(write: &mut Write, changes: Changes<'_, Self>, at: Timestamp) -> Result<(), StoreError> {
+        shipment::put(write.connection(), shipment::INSERT, &changes.new).await?;
+        shipment::put(write.connection(), shipment::UPDATE, &changes.old).await?;
+        let events: Vec<Tell> = changes.told.iter().map(|told| told.event(at)).collect();
+        write.tell(&events).await
+    }
+}
+
+impl Told {
+    fn event(&self, at: Timestamp) -> Tell {
+        let shipment = &self.shipment;
+        let (kind, data) = match (&shipment.booking, shipment.state) {
+            (Some(booking), State::Booked) => {
+                (ShipmentBooked::KIND, json!({ "order": shipment.order, "tracking": booking.tracking }))
+            }
+            _ => (ShipmentCancelled::KIND, json!({ "order": shipment.order, "reason": shipment.reason })),
+        };
+        Tell {
+            kind,
+            subject: shipment.order.to_string(),
+            sequence: shipment.version,
+            schema_version: 1,
+            data,
+            at,
+            causation: self.causation.clone(),
+            context: self.context.clone(),
+        }
+    }
+}

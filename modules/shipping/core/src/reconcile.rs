@@ -1,0 +1,41 @@
+//! Finds calls to the carrier without an outcome, and makes them again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use banyan_net::outbound::Reconciler;
+use banyan_store::{Held, StoreError};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Shipping, depot::Depot};
+
+/// The group whose slots the reconciler works on.
+pub const GROUP: &str = "shipping.intents";
+
+/// What is further away than the largest back-off was written by a clock that jumped: due now.
+pub(crate) const DUE: &str = "select order_id from shipment where slot = any($1) and next_try_at is not null \
+     and (next_try_at <= $2 or next_try_at > $3) order by next_try_at limit $4";
+
+/// Asks the carrier again for what has no outcome.
+pub struct IntentReconciler(Reconciler<Depot>);
+
+impl IntentReconciler {
+    /// Of these shipments.
+    #[must_use]
+    pub fn new(shipping: Arc<Shipping>) -> Self {
+        Self(Reconciler::new(shipping.0.clone()))
+    }
+
+    /// Works on the slots held until told to stop.
+    pub async fn run(self, held: watch::Receiver<BTreeMap<u16, Held>>, stop: CancellationToken) {
+        self.0.run(held, stop).await;
+    }
+
+    /// Asks again for what is due in these slots. Tells for how many; the slower ones settle by themselves.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn turn(&self, slots: &[u16]) -> Result<usize, StoreError> {
+        self.0.turn(slots).await
+    }
+}
