@@ -229,6 +229,7 @@ pub(crate) fn from_words(dir: &Path, words: &str) -> Option<Error> {
         return Some(Error::NotWritable { dir, why });
     }
     if words.contains("already exists") && words.contains("lock file")
+        || words.contains("lock file") && words.contains("is empty")
         || words.contains("is still in use")
         || words.contains("another server might be running")
     {

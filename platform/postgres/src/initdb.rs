@@ -8,6 +8,7 @@ use std::process;
 use tokio::sync::Mutex;
 
 use crate::error::{self, Error};
+use crate::postmaster;
 use crate::site::Site;
 
 /// One draft at a time in this process, since drafts bear the process's number.
@@ -84,13 +85,13 @@ fn draft_prefix(site: &Site) -> String {
     format!(".{name}.initdb-")
 }
 
-/// Removes the drafts of processes that are gone.
+/// Removes the drafts of processes that are gone; one whose orphaned initdb still works is left to a later start.
 fn remove_leftovers(site: &Site, above: &Path) {
     let prefix = draft_prefix(site);
     for entry in fs::read_dir(above).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let maker = name.strip_prefix(&prefix).and_then(|pid| pid.parse::<i32>().ok());
-        if maker.is_some_and(is_gone) {
+        if maker.is_some_and(is_gone) && !postmaster::is_named_by_anyone(&entry.path()) {
             tracing::info!(draft = %entry.path().display(), "draft of a killed initdb removed");
             let _ = fs::remove_dir_all(entry.path());
         }

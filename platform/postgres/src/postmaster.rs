@@ -70,8 +70,20 @@ fn works_in(pid: i32, data_dir: &Path) -> bool {
 }
 
 fn anyone_works_in(data_dir: &Path) -> bool {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.map(|entry| entry.path().join("cwd")).any(|cwd| is_same_dir(&cwd, data_dir))
+    processes().any(|process| is_same_dir(&process.join("cwd"), data_dir))
+}
+
+/// Whether a live process was told this directory on its command line, as initdb and its helpers are.
+///
+/// Where there is no /proc, nobody is found.
+pub(crate) fn is_named_by_anyone(dir: &Path) -> bool {
+    let wanted = dir.as_os_str().as_encoded_bytes();
+    let names = |told: &[u8]| told.windows(wanted.len()).any(|part| part == wanted);
+    processes().any(|process| fs::read(process.join("cmdline")).is_ok_and(|told| names(&told)))
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Whether two paths lead to the same directory, by device and inode, which a rename does not change.

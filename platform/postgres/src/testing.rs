@@ -102,12 +102,17 @@ fn make_folder() -> Result<PathBuf, Error> {
     Ok(folder)
 }
 
-/// Waits for the end of its input, then stops and removes, again and again as long as initdb or a start that
-/// was under way makes something new: $1 is the folder, $2 pg_ctl.
+/// Waits for the end of its input, lets an orphaned initdb end, since one whose files vanish leaves its shared
+/// memory behind, then stops and removes, again as long as a start that was under way makes something new:
+/// $1 is the folder, $2 pg_ctl.
 const LEASH: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
-for round in 1 2 3 4 5 6 7 8 9 10; do
+for round in $(seq 100); do
+    ps -A -o args= | grep -q "[i]nitdb.*$1" || break
+    sleep 0.1
+done
+for round in $(seq 10); do
     "$2" stop -s -w -t 5 -m immediate -D "$1/data"
     rm -rf "$1" && sleep 0.3 && [ ! -e "$1" ] && exit 0
 done

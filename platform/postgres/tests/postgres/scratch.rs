@@ -45,6 +45,7 @@ impl Drop for Scratch {
                 wait_for("the server's end", || !is_alive(pid));
             }
         }
+        wait_for("the end of orphaned initdbs", || !is_named_by_anyone(self.path()));
     }
 }
 
@@ -63,6 +64,13 @@ pub fn is_alive(pid: Pid) -> bool {
     let listed = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8_lossy(&listed.stdout).trim().to_owned();
     !state.is_empty() && !state.starts_with('Z')
+}
+
+/// Whether a process was told this folder: an initdb whose parent was killed works on.
+fn is_named_by_anyone(folder: &Path) -> bool {
+    let listed = Command::new("ps").args(["-A", "-ww", "-o", "args="]).output().unwrap();
+    let told = String::from_utf8_lossy(&listed.stdout);
+    told.lines().any(|line| line.contains("initdb") && line.contains(&*folder.to_string_lossy()))
 }
 
 pub fn is_root() -> bool {
