@@ -23,31 +23,33 @@ impl Cluster {
     /// Pools notice by themselves: their connections break, and new ones work once it is back.
     pub fn supervise(&self) -> impl Future<Output = ()> + Send + use<> {
         let cluster = self.clone();
-        async move {
-            let mut stopped = cluster.inner.stopped.subscribe();
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => {}
-                () = cluster.keep_alive() => {}
-            }
-        }
+        async move { cluster.keep_alive().await }
     }
 
     async fn keep_alive(&self) {
+        let mut stopped = self.inner.stopped.subscribe();
         let mut pause = Duration::ZERO;
         loop {
-            let since = Instant::now();
-            self.died().await;
-            if since.elapsed() >= LIVED {
-                pause = Duration::ZERO;
+            // Only the waiting is cut short: a start under way is finished, so that `stop` sees its server.
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                next = self.died_and_paused(pause) => pause = next,
             }
-            tracing::warn!(dir = %self.data_dir().display(), ?pause, "PostgreSQL died, starting it again");
-            sleep(pause).await;
-            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             match self.restart().await {
                 Ok(()) => tracing::info!(dir = %self.data_dir().display(), "PostgreSQL is back"),
                 Err(error) => tracing::error!(%error, "PostgreSQL did not come back"),
             }
         }
+    }
+
+    /// Waits for the server's death and then for the pause; answers the pause after the next death.
+    async fn died_and_paused(&self, pause: Duration) -> Duration {
+        let since = Instant::now();
+        self.died().await;
+        let pause = if since.elapsed() >= LIVED { Duration::ZERO } else { pause };
+        tracing::warn!(dir = %self.data_dir().display(), ?pause, "PostgreSQL died, starting it again");
+        sleep(pause).await;
+        (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
     }
 
     async fn died(&self) {

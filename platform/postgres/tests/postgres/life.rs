@@ -137,6 +137,20 @@ async fn a_killed_server_is_started_again_and_a_stopped_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_stop_during_a_restart_is_final() {
+    let scratch = Scratch::new();
+    let cluster = scratch.start().await.unwrap();
+    let supervisor = tokio::spawn(cluster.supervise());
+    kill(Pid::from_raw(cluster.pid().unwrap()), Signal::SIGKILL).unwrap();
+    let waited = cluster.clone();
+    let died = move || wait_for("the server's end", || waited.pid().is_none());
+    tokio::task::spawn_blocking(died).await.unwrap();
+    cluster.stop(StopMode::Fast).await.unwrap();
+    supervisor.await.unwrap();
+    assert_eq!(cluster.pid(), None);
+}
+
+#[tokio::test]
 async fn a_server_outlives_the_killed_process_that_started_it() {
     let scratch = Scratch::new();
     let mut shop = run_again("life::starts_and_waits", &scratch.data_dir());
