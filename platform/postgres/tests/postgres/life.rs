@@ -141,9 +141,10 @@ async fn a_stop_during_a_restart_is_final() {
     let scratch = Scratch::new();
     let cluster = scratch.start().await.unwrap();
     let supervisor = tokio::spawn(cluster.supervise());
-    kill(Pid::from_raw(cluster.pid().unwrap()), Signal::SIGKILL).unwrap();
+    let before = cluster.pid();
+    kill(Pid::from_raw(before.unwrap()), Signal::SIGKILL).unwrap();
     let waited = cluster.clone();
-    let died = move || wait_for("the server's end", || waited.pid().is_none());
+    let died = move || wait_for("the server's end", || waited.pid() != before);
     tokio::task::spawn_blocking(died).await.unwrap();
     cluster.stop(StopMode::Fast).await.unwrap();
     supervisor.await.unwrap();
