@@ -24,7 +24,7 @@ const EVENTS: u64 = 8;
 /// Of the world's own time.
 const REST_WITHIN: Duration = Duration::from_secs(60);
 const OWNERSHIP: OwnershipConfig =
-    OwnershipConfig { beat: Duration::from_millis(20), time_to_live: Duration::from_millis(150) };
+    OwnershipConfig { beat: Duration::from_millis(40), time_to_live: Duration::from_millis(160) };
 
 /// Small pages, so that there are many.
 fn options(seed: u64) -> GroupOptions {
@@ -81,7 +81,7 @@ fn name(subject: u64) -> String {
 async fn write(world: Arc<World>, subject: u64) {
     let mut rng = world.rng(1_000 + subject);
     for sequence in 1..=i64::try_from(EVENTS).unwrap_or(0) {
-        sleep(Duration::from_millis(rng.below(200))).await;
+        sleep(Duration::from_millis(rng.below(120))).await;
         let _fence = world.fence.read().await;
         let (epoch, xid) = {
             let mut tables = world.tables();
@@ -90,7 +90,7 @@ async fn write(world: Arc<World>, subject: u64) {
             tables.open.insert(xid);
             (tables.epoch, xid)
         };
-        sleep(rng.delay()).await;
+        sleep(rng.delay().unwrap_or_default()).await;
         let mut tables = world.tables();
         tables.open.remove(&xid);
         tables.outbox.insert(Position { epoch, xid, seq: xid }, event(&name(subject), sequence));
@@ -198,7 +198,7 @@ async fn replay_all(world: &World, rng: &mut Rng) {
     for key in keys {
         loop {
             let _transaction = world.transaction.lock().await;
-            sleep(rng.delay()).await;
+            sleep(rng.delay().unwrap_or_default()).await;
             if !replay_one(world, &key) {
                 break;
             }

@@ -29,12 +29,16 @@ impl Process {
         Self { world: world.clone(), frozen_until, died: CancellationToken::new(), rng }
     }
 
-    /// Takes a moment, and longer if the process is frozen.
+    /// Takes no time, or a moment, and longer if the process is frozen.
     pub async fn step(&self) {
         let delay = self.rng.lock().expect("no holder panics").delay();
-        sleep(delay).await;
+        if let Some(delay) = delay {
+            sleep(delay).await;
+        }
         let frozen_until = *self.frozen_until.lock().expect("no holder panics");
-        sleep_until(frozen_until).await;
+        if frozen_until > Instant::now() {
+            sleep_until(frozen_until).await;
+        }
     }
 
     pub fn percent(&self, chance: u64) -> bool {

@@ -13,15 +13,11 @@ impl SlotTable for Process {
         if self.percent(2) {
             return Err(StoreError::Unavailable("away".to_owned()));
         }
-        let observed = {
-            let mut tables = self.world.tables();
-            *tables.members.entry(me).or_insert(0) += 1;
-            let members = tables.members.iter().map(|(member, beat)| (*member, *beat)).collect();
-            let holders = (0..).zip(&tables.slots).map(|(slot, row)| (slot, row.holder)).collect();
-            Observation { members, holders }
-        };
-        self.step().await;
-        Ok(observed)
+        let mut tables = self.world.tables();
+        *tables.members.entry(me).or_insert(0) += 1;
+        let members = tables.members.iter().map(|(member, beat)| (*member, *beat)).collect();
+        let holders = (0..).zip(&tables.slots).map(|(slot, row)| (slot, row.holder)).collect();
+        Ok(Observation { members, holders })
     }
 
     async fn take(
