@@ -14,8 +14,8 @@ use std::{
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, Context, OrderId, Sku, stable_hash};
 use inventory_api::{
-    ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock, StockLevel,
-    StockReceived, StockReleased, StockReserved,
+    ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock,
+    StockLevel, StockReceived, StockReleased, StockReserved,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,9 @@ impl FaultBook {
     #[must_use]
     pub fn happened(&self) -> BTreeMap<(String, Fault), Vec<OrderId>> {
         let mut cells: BTreeMap<(String, Fault), Vec<OrderId>> = BTreeMap::new();
-        for Happened { order, step, fault, .. } in self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for Happened { order, step, fault, .. } in
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
             cells.entry((step.clone(), *fault)).or_default().push(*order);
         }
         cells
@@ -127,8 +129,10 @@ impl FaultyInventory {
 macro_rules! through_a_bad_line {
     ($self:ident, $batch:ident, $ask:ident) => {{
         let strikes: Vec<Option<Fault>> = $batch.iter().map(|command| $self.book.strike(command)).collect();
-        let (late, now): (Vec<_>, Vec<_>) =
-            $batch.into_iter().zip(strikes.iter().copied()).partition(|(_, fault)| *fault == Some(Fault::Late));
+        let (late, now): (Vec<_>, Vec<_>) = $batch
+            .into_iter()
+            .zip(strikes.iter().copied())
+            .partition(|(_, fault)| *fault == Some(Fault::Late));
         if !late.is_empty() {
             let inner = $self.inner.clone();
             tokio::spawn(async move {
@@ -136,8 +140,11 @@ macro_rules! through_a_bad_line {
                 inner.$ask(late.into_iter().map(|(command, _)| command).collect()).await;
             });
         }
-        let twice: Vec<_> =
-            now.iter().filter(|(_, fault)| *fault == Some(Fault::Twice)).map(|(command, _)| command.clone()).collect();
+        let twice: Vec<_> = now
+            .iter()
+            .filter(|(_, fault)| *fault == Some(Fault::Twice))
+            .map(|(command, _)| command.clone())
+            .collect();
         if !twice.is_empty() {
             $self.inner.$ask(twice).await;
         }
@@ -146,7 +153,8 @@ macro_rules! through_a_bad_line {
         } else {
             $self.inner.$ask(now.into_iter().map(|(command, _)| command).collect()).await.into_iter()
         };
-        let mut next = || answers.next().unwrap_or_else(|| Answer::Broken("inventory answered for too few".to_owned()));
+        let mut next =
+            || answers.next().unwrap_or_else(|| Answer::Broken("inventory answered for too few".to_owned()));
         let lost = || Answer::Unavailable("no answer came in time".to_owned());
         strikes
             .into_iter()

@@ -70,11 +70,10 @@ impl Place {
     /// # Errors
     /// When it cannot be used, or is in use.
     pub fn take(root: &Path) -> Result<Self, PlaceError> {
-        let failed = |path: &Path| move |error| PlaceError::Io { path: path.to_owned(), error };
-        fs::DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(failed(root))?;
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(failed(root.to_owned()))?;
         let path = root.join("lock");
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(failed(&path))?;
+        let file = file.map_err(failed(path))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|_| PlaceError::InUse { path: root.to_owned() })?;
         Ok(Self { root: root.to_owned(), _lock: lock })
@@ -128,6 +127,10 @@ impl Place {
     pub fn announce(&self, running: &Running) -> Result<(), PlaceError> {
         write(&self.root, "running.json", running)
     }
+}
+
+fn failed(path: PathBuf) -> impl FnOnce(io::Error) -> PlaceError {
+    move |error| PlaceError::Io { path, error }
 }
 
 /// From the system's randomness.

@@ -32,6 +32,8 @@ create table orders (
     told smallint not null,
     -- Hash of the last event: a tail cut off shows.
     hash bytea not null,
+    -- A hash of the first answer: a repeat must get the same, however it is rebuilt.
+    response bigint not null,
     -- Until it is ended. A stopped order is open without a due time.
     open boolean not null,
     due_at timestamptz,

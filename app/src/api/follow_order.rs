@@ -57,7 +57,8 @@ pub(crate) async fn follow_order(
         let events = done(api.orders.events(order, after).await, |_| StatusCode::NOT_FOUND)?;
         return Ok(Json(events).into_response());
     }
-    let full = |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "poll instead").retry_after(5);
+    let full =
+        |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "poll instead").retry_after(5);
     let permit = api.streams.clone().try_acquire_owned().map_err(full)?;
     Ok(Sse::new(follow(api, order, after, permit)).keep_alive(KeepAlive::default()).into_response())
 }
@@ -96,7 +97,8 @@ impl Following {
             if let Some(event) = self.ready.pop_front() {
                 self.after = event.version;
                 self.ended |= matches!(event.kind.as_str(), "OrderShipped" | "OrderCancelled");
-                let json = Event::default().id(event.version.to_string()).event(&event.kind).json_data(&event);
+                let json =
+                    Event::default().id(event.version.to_string()).event(&event.kind).json_data(&event);
                 return json.ok();
             }
             if self.ended || tokio::time::Instant::now() >= self.until {

@@ -20,11 +20,16 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let wrong = |code, detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, code, detail));
         let mut values = parts.headers.get_all(NAME).iter();
         match (values.next(), values.next()) {
-            (None, _) => wrong("idempotency_key_missing", "send an Idempotency-Key: a repeat is then harmless"),
+            (None, _) => {
+                wrong("idempotency_key_missing", "send an Idempotency-Key: a repeat is then harmless")
+            }
             (Some(_), Some(_)) => wrong("idempotency_key_invalid", "send one Idempotency-Key"),
             (Some(value), None) => match value.to_str() {
                 Ok(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Ok(Self(key.to_owned())),
-                _ => wrong("idempotency_key_invalid", "an Idempotency-Key is 1 to 255 visible ASCII characters"),
+                _ => wrong(
+                    "idempotency_key_invalid",
+                    "an Idempotency-Key is 1 to 255 visible ASCII characters",
+                ),
             },
         }
     }

@@ -145,7 +145,8 @@ async fn guard_headers(mut response: axum::response::Response) -> axum::response
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     // A limit's or an extractor's plain text becomes a problem as well.
     let status = response.status();
-    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+    let is_problem =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
     if status == StatusCode::PAYLOAD_TOO_LARGE && !is_problem {
         return Problem::new(status, "body_too_large", format!("a body has at most {BODY_BYTES_MAX} bytes"))
             .into_response();
@@ -161,11 +162,17 @@ fn done<T>(answer: Answer<T>, refused: impl Fn(&str) -> StatusCode) -> Result<T,
         Answer::Pending => Err(Problem::unavailable("it is under way; ask again")),
         Answer::Unavailable(why) => {
             tracing::warn!(why, "a module is not available");
-            Err(Problem::unavailable("the shop cannot do it just now; ask again with the same Idempotency-Key"))
+            Err(Problem::unavailable(
+                "the shop cannot do it just now; ask again with the same Idempotency-Key",
+            ))
         }
         Answer::Broken(why) => {
             tracing::error!(why, "a module is broken");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it is our fault and has been logged"))
+            Err(Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "it is our fault and has been logged",
+            ))
         }
     }
 }

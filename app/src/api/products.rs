@@ -150,8 +150,14 @@ fn check(wanted: WantedProducts) -> Result<Vec<PutProduct>, Problem> {
         if !seen.insert(sku.clone()) {
             return Err(wrong(format!("product {sku} is named twice")));
         }
-        if !(1..=200).contains(&name.chars().count()) || category.chars().count() > 100 || !plain(&name) || !plain(&category) {
-            return Err(wrong(format!("product {sku}: a name has 1 to 200 characters, a category at most 100")));
+        if !(1..=200).contains(&name.chars().count())
+            || category.chars().count() > 100
+            || !plain(&name)
+            || !plain(&category)
+        {
+            return Err(wrong(format!(
+                "product {sku}: a name has 1 to 200 characters, a category at most 100"
+            )));
         }
         if !(1..=PRICE_MINOR_MAX).contains(&price_minor) {
             return Err(wrong(format!("product {sku}: a price is 1 to {PRICE_MINOR_MAX} minor units")));

@@ -56,7 +56,8 @@ pub(crate) async fn list_orders(
         return Err(wrong("invalid_query", "limit is 1 to 200".to_owned()));
     }
     let before = query.cursor.as_deref().map(|text| {
-        parse_cursor(text).ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
+        parse_cursor(text)
+            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
     });
     let customer = if principal.0.role == Role::Customer { Some(principal.customer()?) } else { None };
     let which = ListOrders { customer, before: before.transpose()?, limit };
@@ -109,7 +110,8 @@ pub(crate) async fn show_order(
 pub(crate) async fn visible(api: &Api, principal: &Principal, id: &str) -> Result<OrderView, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_order", "there is no such order");
     let id: OrderId = id.parse().map_err(|_| unknown())?;
-    let order = done(api.orders.view(vec![id]).await, |_| StatusCode::NOT_FOUND)?.pop().ok_or_else(unknown)?;
+    let order =
+        done(api.orders.view(vec![id]).await, |_| StatusCode::NOT_FOUND)?.pop().ok_or_else(unknown)?;
     let own = principal.0.role != Role::Customer || principal.customer()? == order.customer;
     if own { Ok(order) } else { Err(unknown()) }
 }

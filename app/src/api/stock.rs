@@ -92,7 +92,8 @@ pub(crate) async fn show_stock(
     Path(sku): Path<String>,
 ) -> Result<Json<StockLevel>, Problem> {
     principal.staff()?;
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_product", "this product was never received");
+    let unknown =
+        || Problem::new(StatusCode::NOT_FOUND, "unknown_product", "this product was never received");
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let mut levels = done(api.inventory.levels(vec![sku]).await, |_| StatusCode::NOT_FOUND)?;
     levels.pop().map(Json).ok_or_else(unknown)

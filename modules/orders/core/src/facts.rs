@@ -1,17 +1,18 @@
 //! What orders say to the audit about their own schema.
 
-use banyan_kernel::{OrderId, Timestamp};
-use banyan_store::{Position, StoreError};
+use banyan_kernel::OrderId;
+use banyan_store::StoreError;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     Orders,
     order::Order,
+    place::response_hash,
     postgres::{fold, streams},
 };
 
-const ROWS: &str = "select order_id, version, told, hash, state, open from orders \
+const ROWS: &str = "select order_id, version, told, hash, response, state, open from orders \
      where order_id > $1 and order_id <= $2 order by order_id";
 const PAGE_END: &str = "select order_id from (select order_id from orders where order_id > $1 order by order_id limit $2) p order by order_id desc limit 1";
 const STREAM_IDS: &str = "select distinct order_id from order_event where order_id > $1 and order_id <= $2";
@@ -32,8 +33,8 @@ pub struct OrderFact {
     pub row: Option<String>,
     /// Events whose commit order is not the order of their versions.
     pub out_of_order: bool,
-    /// When it was accepted.
-    pub placed_at: Option<Timestamp>,
+    /// Whether a repeat would get another answer than the first.
+    pub answers_otherwise: bool,
 }
 
 #[derive(FromRow)]
@@ -42,6 +43,7 @@ struct Row {
     version: i32,
     told: i16,
     hash: Vec<u8>,
+    response: i64,
     state: String,
     open: bool,
 }
@@ -85,14 +87,6 @@ impl Orders {
         }
         Ok(facts)
     }
-
-    /// The last complete place of the module's outbox.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn told_until(&self) -> Result<Position, StoreError> {
-        Ok(banyan_store::Horizon::read(self.store.pool()).await?.end())
-    }
 }
 
 fn judge(id: OrderId, row: Option<&Row>, folded: Result<Order, String>, disordered: &[Uuid]) -> OrderFact {
@@ -114,8 +108,9 @@ fn judge(id: OrderId, row: Option<&Row>, folded: Result<Order, String>, disorder
         (Some(_), None) => against_row = Some("events without an order".to_owned()),
         _ => {}
     }
-    let placed_at = order.as_ref().map(|order| order.placed_at);
-    OrderFact { id, order, chain, row: against_row, out_of_order: disordered.contains(&id.0), placed_at }
+    let otherwise = |order: &Order| row.is_some_and(|row| row.response != response_hash(order));
+    let answers_otherwise = order.as_ref().is_some_and(otherwise);
+    OrderFact { id, order, chain, row: against_row, out_of_order: disordered.contains(&id.0), answers_otherwise }
 }
 
 fn differs(order: &Order, row: &Row) -> Option<String> {

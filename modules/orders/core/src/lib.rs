@@ -15,6 +15,7 @@ mod postgres;
 mod reconcile;
 mod resolve;
 pub mod saga;
+mod settled;
 mod source;
 mod view;
 mod why;
@@ -34,6 +35,7 @@ pub use order::{Order, StepState};
 pub use postgres::PostgresLog;
 pub use reconcile::SagaReconciler;
 pub use saga::Step;
+pub use settled::Settled;
 pub use source::OrdersSource;
 
 /// The module's migrations, applied after the platform's.

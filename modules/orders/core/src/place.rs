@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use banyan_kernel::{Answer, Money, OrderId, Refusal, Sku, Timestamp, slot_of};
+use banyan_kernel::{Answer, Money, OrderId, Refusal, Sku, Timestamp, slot_of, stable_hash};
 use banyan_store::{Store, StoreError, Write, by_halves};
 use catalog_api::{Catalog, Product};
 use orders_api::{OrderAccepted, OrderState, PlaceOrder, Placed, PricedLine, refusals};
@@ -17,9 +17,10 @@ use crate::{
 
 const EXISTING: &str = "select order_id, version, type as kind, schema_version, payload, hash, at, traceparent \
      from order_event where order_id = any($1) and version = 1";
-const INSERT_ORDERS: &str = "insert into orders (order_id, customer_id, slot, placed_at, state, version, told, hash, open, due_at) \
-     select o, customer, slot, at, 'placed', 1, 1, hash, true, at \
-     from unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[], $5::bytea[]) as t(o, customer, slot, at, hash)";
+const INSERT_ORDERS: &str = "insert into orders (order_id, customer_id, slot, placed_at, state, version, told, hash, response, open, due_at) \
+     select o, customer, slot, at, 'placed', 1, 1, hash, response, true, at \
+     from unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[], $5::bytea[], $6::int8[]) \
+     as t(o, customer, slot, at, hash, response)";
 
 /// Answers in the order of the batch.
 pub(crate) async fn place(
@@ -145,6 +146,12 @@ fn accepted(order: &Order) -> OrderAccepted {
     }
 }
 
+/// Of the first answer, as it is rebuilt for a repeat.
+pub(crate) fn response_hash(order: &Order) -> i64 {
+    // A struct of strings and numbers always becomes JSON.
+    stable_hash(&serde_json::to_vec(&accepted(order)).unwrap_or_default()).cast_signed()
+}
+
 async fn insert(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), StoreError> {
     if new.is_empty() {
         write.abandon().await;
@@ -158,6 +165,7 @@ async fn insert(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), Store
         .bind(new.iter().map(|(order, _)| slot_of(&order.id.to_string()) as i16).collect::<Vec<_>>())
         .bind(new.iter().map(|(order, _)| order.placed_at).collect::<Vec<_>>())
         .bind(new.iter().map(|(order, _)| &order.hash[..]).collect::<Vec<_>>())
+        .bind(new.iter().map(|(order, _)| response_hash(order)).collect::<Vec<_>>())
         .execute(write.connection())
         .await?;
     write.commit().await

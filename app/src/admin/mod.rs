@@ -1,0 +1,104 @@
+//! The admin API: a listener of its own on loopback, for the command line and for operators. Every call
+//! needs a staff token.
+
+mod dead_letters;
+mod faults;
+mod look;
+mod resolve;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::StatusCode,
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::{get, post},
+};
+use banyan_bus::{Consumer, Counters};
+use banyan_kernel::Clock;
+use banyan_net::{Keys, Principal, Problem, token::HasKeys};
+
+use crate::{compose::Shop, config::Outside, faults::FaultBook};
+
+const BODY_BYTES_MAX: usize = 128 * 1024;
+
+/// What admin handlers work with.
+#[derive(Clone)]
+pub struct Admin(Arc<Inner>);
+
+struct Inner {
+    keys: Keys,
+    shop: Shop,
+    outside: Outside,
+    fault_book: Option<Arc<FaultBook>>,
+    clock: Arc<dyn Clock>,
+    counters: BTreeMap<&'static str, Arc<Counters>>,
+    client: reqwest::Client,
+}
+
+impl Admin {
+    /// Over a wired shop.
+    #[must_use]
+    pub fn new(
+        keys: Keys,
+        shop: Shop,
+        outside: Outside,
+        fault_book: Option<Arc<FaultBook>>,
+        clock: Arc<dyn Clock>,
+        counters: BTreeMap<&'static str, Arc<Counters>>,
+    ) -> Self {
+        let client = reqwest::Client::new();
+        Self(Arc::new(Inner { keys, shop, outside, fault_book, clock, counters, client }))
+    }
+
+    /// The groups whose dead letters can be seen, by name.
+    fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
+        self.0.shop.consumers()
+    }
+}
+
+impl HasKeys for Admin {
+    fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+}
+
+/// The whole admin API.
+#[must_use]
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/admin/orders/settled", post(look::settled))
+        .route("/admin/orders/stuck", get(look::stuck))
+        .route("/admin/orders/{id}/why", get(look::why))
+        .route("/admin/orders/{id}/resolve", post(resolve::resolve))
+        .route("/admin/faults", get(faults::table))
+        .route("/admin/break", post(faults::break_outside).get(faults::broken).delete(faults::mend))
+        .route("/admin/audit", post(look::audit))
+        .route("/admin/groups", get(look::groups))
+        .route("/admin/dead-letters/{group}", get(dead_letters::list))
+        .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
+        .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))
+        .route_layer(from_fn_with_state(admin.clone(), staff_only))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see RUNBOOK.md") })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(admin)
+}
+
+async fn staff_only(
+    State(_): State<Admin>,
+    principal: Principal,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    principal.staff()?;
+    request.extensions_mut().insert(principal);
+    Ok(next.run(request).await)
+}
+
+/// The database could not say.
+fn unavailable(error: &dyn std::fmt::Display) -> Problem {
+    tracing::warn!(%error, "an admin call could not be answered");
+    Problem::unavailable(error.to_string())
+}

@@ -1,0 +1,82 @@
+//! The outside's own book, added up per order.
+
+use std::collections::HashMap;
+
+use banyan_kernel::OrderId;
+use serde::Deserialize;
+
+use super::AuditError;
+use crate::config::Outside;
+
+/// Lines of one page.
+const PAGE_LINES: u32 = 5_000;
+
+/// What the outside did for one order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) authorised: u32,
+    pub(super) voided: u32,
+    pub(super) captures: u32,
+    pub(super) captured_minor: i64,
+    pub(super) refunded_minor: i64,
+    pub(super) booked: u32,
+    pub(super) cancelled: u32,
+}
+
+/// The whole book.
+pub(super) struct Book {
+    pub(super) lines: u64,
+    pub(super) orders: HashMap<OrderId, Done>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    entries: Vec<Entry>,
+    next: u64,
+    more: bool,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    kind: String,
+    order: Option<String>,
+    amount_minor: i64,
+}
+
+/// Reads it; none, where the outside keeps none that can be read.
+pub(super) async fn read(outside: &Outside, client: &reqwest::Client) -> Result<Option<Book>, AuditError> {
+    let Some(control) = &outside.control else { return Ok(None) };
+    let mut book = Book { lines: 0, orders: HashMap::new() };
+    let mut since = 0;
+    loop {
+        let url = format!("{}/sandbox/book?since={since}&limit={PAGE_LINES}", outside.address);
+        let failed = |error: reqwest::Error| AuditError::Book(error.without_url().to_string());
+        let answer = client.get(url).bearer_auth(control).send().await.map_err(failed)?;
+        let page: Page = answer.error_for_status().map_err(failed)?.json().await.map_err(failed)?;
+        book.lines += page.entries.len() as u64;
+        page.entries.iter().for_each(|entry| book.add(entry));
+        if !page.more {
+            return Ok(Some(book));
+        }
+        since = page.next;
+    }
+}
+
+impl Book {
+    fn add(&mut self, entry: &Entry) {
+        let Some(order) = entry.order.as_deref().and_then(|order| order.parse().ok()) else { return };
+        let done = self.orders.entry(order).or_default();
+        match entry.kind.as_str() {
+            "authorised" => done.authorised += 1,
+            "captured" => {
+                done.captures += 1;
+                done.captured_minor += entry.amount_minor;
+            }
+            "cancelled" => done.voided += 1,
+            "refunded" => done.refunded_minor += entry.amount_minor,
+            "shipment_booked" => done.booked += 1,
+            "shipment_cancelled" => done.cancelled += 1,
+            _ => {}
+        }
+    }
+}

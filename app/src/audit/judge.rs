@@ -1,0 +1,160 @@
+//! Judges one order by everything that is known of it.
+
+use banyan_kernel::{Line, OrderId, Timestamp};
+use inventory_core::{ReservationFact, ReservationState};
+use orders_api::OrderState;
+use orders_core::{Order, OrderFact};
+use payments_core::PaymentFact;
+use shipping_core::ShipmentFact;
+
+use super::{
+    Audit, DEADLINE, DELIVERY,
+    book::{Book, Done},
+};
+
+/// What the modules say of one order.
+pub(super) struct Facts {
+    id: OrderId,
+    pub(super) order: Option<OrderFact>,
+    pub(super) reservation: Option<ReservationFact>,
+    pub(super) payment: Option<PaymentFact>,
+    pub(super) shipment: Option<ShipmentFact>,
+}
+
+impl Facts {
+    pub(super) fn of(id: OrderId) -> Self {
+        Self { id, order: None, reservation: None, payment: None, shipment: None }
+    }
+}
+
+pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>, now: Timestamp) {
+    let id = facts.id;
+    let Some(fact) = &facts.order else {
+        audit.violated("once", format!("{id}: a module did something for an order that nobody placed"));
+        return;
+    };
+    if let Some(why) = &fact.chain {
+        audit.violated("chain", format!("{id}: {why}"));
+    }
+    if let Some(why) = &fact.row {
+        audit.violated("chain", format!("{id}: {why}"));
+    }
+    if fact.out_of_order {
+        audit.violated(
+            "order",
+            format!("{id}: its events were committed in another order than their versions"),
+        );
+    }
+    if fact.answers_otherwise {
+        audit.violated("replay", format!("{id}: asked again it would answer otherwise than the first time"));
+    }
+    let Some(order) = &fact.order else { return };
+    let done = book.map(|book| book.orders.get(&id).copied().unwrap_or_default());
+    match order.ended {
+        Some(ended) if ended + DELIVERY <= now || delivered(facts, order) => {
+            audit.settled += 1;
+            settled(audit, facts, order, done);
+        }
+        Some(_) => audit.open += 1,
+        None => open(audit, facts, order, done, now),
+    }
+}
+
+/// Whether those who listen to orders have heard its end.
+fn delivered(facts: &Facts, order: &Order) -> bool {
+    let heard = |seen: i64| seen >= order.told;
+    facts.reservation.as_ref().is_none_or(|fact| heard(fact.orders_seen))
+        && facts.shipment.as_ref().is_none_or(|fact| heard(fact.orders_seen))
+}
+
+fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now: Timestamp) {
+    audit.open += 1;
+    let id = facts.id;
+    if order.public_state() == OrderState::Stuck {
+        audit.stuck += 1;
+    } else if order.placed_at + DEADLINE < now && order.since + DEADLINE < now {
+        audit.violated(
+            "ended",
+            format!("{id}: neither ended nor stuck, and nothing happened since {}", order.since),
+        );
+    }
+    if let Some(done) = done
+        && (done.captures > 1 || done.authorised > done.voided + 1 || done.booked > done.cancelled + 1)
+    {
+        audit.violated(
+            "once",
+            format!("{id}: while under way the outside did more than one order asks for: {done:?}"),
+        );
+    }
+}
+
+fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
+    if order.public_state() == OrderState::Shipped {
+        shipped(audit, facts, order, done);
+    } else {
+        cancelled(audit, facts, done);
+    }
+}
+
+fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
+    let (id, owed) = (facts.id, order.created.total.minor);
+    match &facts.reservation {
+        Some(r) if r.state == ReservationState::Shipped && same_lines(&r.lines, order) => {}
+        other => audit.violated("stock", format!("{id} was shipped, and its reservation is {other:?}")),
+    }
+    match &facts.payment {
+        Some(p) if p.captured_minor - p.refunded_minor == owed && p.held_minor == 0 => {}
+        other => {
+            audit.violated("money", format!("{id} was shipped and owes {owed}, and its payment is {other:?}"))
+        }
+    }
+    if facts.shipment.as_ref().is_none_or(|s| s.state != "dispatched") {
+        audit.violated("once", format!("{id} was shipped, and its shipment is {:?}", facts.shipment));
+    }
+    let Some(done) = done else { return };
+    if done.captured_minor - done.refunded_minor != owed {
+        audit.violated(
+            "money",
+            format!("{id} was shipped and owes {owed}, and the gateway's book says {done:?}"),
+        );
+    }
+    let once = done.captures == 1 && done.authorised == done.voided + 1 && done.booked == done.cancelled + 1;
+    if !once {
+        audit.violated("once", format!("{id} was shipped, and the outside's book says {done:?}"));
+    }
+}
+
+fn cancelled(audit: &mut Audit, facts: &Facts, done: Option<Done>) {
+    let id = facts.id;
+    let kept = |r: &ReservationFact| {
+        matches!(r.state, ReservationState::Held | ReservationState::Committed | ReservationState::Shipped)
+    };
+    if facts.reservation.as_ref().is_some_and(kept) {
+        audit
+            .violated("stock", format!("{id} was cancelled, and its reservation is {:?}", facts.reservation));
+    }
+    let owes = |p: &PaymentFact| p.captured_minor != p.refunded_minor || p.held_minor != 0;
+    if facts.payment.as_ref().is_some_and(owes) {
+        audit.violated("money", format!("{id} was cancelled, and its payment is {:?}", facts.payment));
+    }
+    if facts.shipment.as_ref().is_some_and(|s| s.state == "booked" || s.state == "dispatched") {
+        audit.violated("once", format!("{id} was cancelled, and its shipment is {:?}", facts.shipment));
+    }
+    let Some(done) = done else { return };
+    if done.captured_minor != done.refunded_minor {
+        audit.violated("money", format!("{id} was cancelled, and the gateway's book says {done:?}"));
+    }
+    let held = done.authorised > done.voided + done.captures;
+    if done.captures > 1 || held || done.booked != done.cancelled {
+        audit.violated("once", format!("{id} was cancelled, and the outside's book says {done:?}"));
+    }
+}
+
+fn same_lines(lines: &[Line], order: &Order) -> bool {
+    let ordered = order.created.lines.iter().map(|line| (&line.sku, line.quantity));
+    let mut ordered: Vec<_> = ordered.collect();
+    let mut kept: Vec<_> = lines.iter().map(|line| (&line.sku, line.quantity)).collect();
+    ordered.sort_unstable_by_key(|(sku, _)| *sku);
+    kept.sort_unstable_by_key(|(sku, _)| *sku);
+    ordered == kept
+}

@@ -1,0 +1,163 @@
+//! What must always be true, judged: `banyan audit`.
+//!
+//! Each module tells facts about its own schema; here they are joined, in short chunks, with each other and
+//! with the outside's own books. Orders that are settled are judged strictly; open ones may hold only what
+//! their state allows, and must settle by their deadline.
+
+mod book;
+mod judge;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use banyan_kernel::{OrderId, Timestamp};
+use banyan_store::StoreError;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{compose::Shop, config::Outside};
+use judge::{Facts, judge_order};
+
+/// Orders joined at a time.
+const CHUNK_ORDERS: u16 = 250;
+/// An order that takes longer must be listed as stuck.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+/// Events reach their consumers within this; until then an ended order counts as open.
+const DELIVERY: Duration = Duration::from_secs(10);
+/// Violations named of each check; all are counted.
+const NAMED_MAX: usize = 20;
+
+/// Each thing that must always be true.
+pub const CHECKS: [&str; 7] = ["stock", "money", "ended", "once", "chain", "order", "replay"];
+
+/// Why the audit could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A module's database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The outside's books.
+    #[error("the outside's book cannot be read: {0}")]
+    Book(String),
+}
+
+/// One thing that must always be true.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// How often it was found untrue.
+    pub violations: u64,
+    /// The first of them, in words.
+    pub named: Vec<String>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Audit {
+    /// When.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    pub at: Timestamp,
+    /// Orders judged strictly.
+    pub settled: u64,
+    /// Orders under way.
+    pub open: u64,
+    /// Orders that a person must look at.
+    pub stuck: u64,
+    /// Lines of the outside's book; none, where it keeps none that can be read.
+    pub book_lines: Option<u64>,
+    /// Each check.
+    pub checks: Vec<Check>,
+}
+
+impl Audit {
+    fn new(at: Timestamp) -> Self {
+        let check = |name: &&str| Check { name: (*name).to_owned(), violations: 0, named: Vec::new() };
+        Self {
+            at,
+            settled: 0,
+            open: 0,
+            stuck: 0,
+            book_lines: None,
+            checks: CHECKS.iter().map(check).collect(),
+        }
+    }
+
+    fn violated(&mut self, name: &str, what: String) {
+        if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
+            check.violations += 1;
+            if check.named.len() < NAMED_MAX {
+                check.named.push(what);
+            }
+        }
+    }
+
+    /// Whether all is true.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.checks.iter().all(|check| check.violations == 0)
+    }
+}
+
+/// Judges everything.
+///
+/// # Errors
+/// When a database or the outside's book cannot be read.
+pub async fn run(
+    shop: &Shop,
+    outside: &Outside,
+    client: &reqwest::Client,
+    now: Timestamp,
+) -> Result<Audit, AuditError> {
+    let mut audit = Audit::new(now);
+    let mut after = OrderId(Uuid::nil());
+    let mut unjudged = Vec::new();
+    while let Some(upto) = shop.orders.page_end(after, CHUNK_ORDERS).await? {
+        unjudged.extend(gather(shop, after, upto).await?);
+        after = upto;
+    }
+    unjudged.extend(gather(shop, after, OrderId(Uuid::max())).await?);
+    // The book after the facts: what a module knows to be done is in it.
+    let book = book::read(outside, client).await?;
+    audit.book_lines = book.as_ref().map(|book| book.lines);
+    for facts in unjudged {
+        judge_order(&mut audit, &facts, book.as_ref(), now);
+    }
+    for violation in shop.inventory.stock_violations().await? {
+        audit.violated("stock", format!("product {}: {violation:?}", violation.level.sku));
+    }
+    for violation in shop.payments.ledger_violations().await? {
+        audit.violated("money", format!("the ledger: {violation:?}"));
+    }
+    Ok(audit)
+}
+
+/// All modules' facts about the orders of one chunk. Orders first: what the others did for an order that is
+/// ended by then is there.
+async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>, StoreError> {
+    fn of(all: &mut BTreeMap<OrderId, Facts>, order: OrderId) -> &mut Facts {
+        all.entry(order).or_insert_with(|| Facts::of(order))
+    }
+    let mut all = BTreeMap::new();
+    for fact in shop.orders.facts(after, upto).await? {
+        let facts = of(&mut all, fact.id);
+        facts.order = Some(fact);
+    }
+    let (reservations, payments, shipments) = tokio::try_join!(
+        shop.inventory.facts(after, upto),
+        shop.payments.facts(after, upto),
+        shop.shipping.facts(after, upto),
+    )?;
+    for fact in reservations {
+        let facts = of(&mut all, fact.order);
+        facts.reservation = Some(fact);
+    }
+    for fact in payments {
+        let facts = of(&mut all, fact.order);
+        facts.payment = Some(fact);
+    }
+    for fact in shipments {
+        let facts = of(&mut all, fact.order);
+        facts.shipment = Some(fact);
+    }
+    Ok(all.into_values().collect())
+}

@@ -1,0 +1,110 @@
+//! The command line. Every command but `serve`, `run` and `sandbox` is a client of a running shop and needs
+//! no database: it finds the shop's addresses and key in the data folder.
+
+mod audit;
+mod client;
+mod dead_letters;
+mod faults;
+mod order;
+mod replay;
+mod reset;
+mod run;
+mod sandbox;
+mod serve;
+mod token;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::default_data_dir;
+
+/// A shop you can take apart while it is open.
+#[derive(Parser)]
+#[command(name = "banyan", version, about, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// The data folder: keys, addresses, private PostgreSQL, the sandbox's book.
+    #[arg(long, env = "BANYAN_DATA", global = true, default_value_os_t = default_data_dir(), value_name = "DIR")]
+    data: PathBuf,
+    /// What is logged to stderr (`RUST_LOG`'s syntax).
+    #[arg(long, env = "BANYAN_LOG", global = true, default_value = "warn", value_name = "FILTER")]
+    log: String,
+    /// Log lines as JSON objects.
+    #[arg(long, env = "BANYAN_LOG_JSON", global = true)]
+    log_json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the shop until Ctrl-C.
+    Serve(serve::ServeArgs),
+    /// Runs the shop, plays the sample into it at first, reports, and serves until Ctrl-C.
+    Run(run::RunArgs),
+    /// Runs the outside world: a payment gateway and a carrier.
+    Sandbox(sandbox::SandboxArgs),
+    /// Plays a file of baskets into a running shop as its customers would.
+    Replay(replay::ReplayArgs),
+    /// Prints a bearer token.
+    Token(token::TokenArgs),
+    /// Looks at one order, or gets it going again.
+    #[command(subcommand)]
+    Order(order::OrderCommand),
+    /// Judges what must always be true; exit code 1 when something is not.
+    Audit(audit::AuditArgs),
+    /// Turns a fault of the outside up for a while (a shop with --allow-faults).
+    Break(faults::BreakArgs),
+    /// Ends all faults that `break` began.
+    Mend,
+    /// Events that could not be applied: see, replay, drop.
+    #[command(subcommand)]
+    Dlq(dead_letters::DeadLetterCommand),
+    /// Deletes a stopped shop's data folder.
+    Reset(reset::ResetArgs),
+}
+
+/// Parses, runs, and says in one line what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format =
+        if cli.common.log_json { banyan_host::LogFormat::Json } else { banyan_host::LogFormat::Text };
+    banyan_host::log_to_stderr(format, &cli.common.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let code = runtime.block_on(execute(cli)).unwrap_or_else(|error| fail(&error));
+    runtime.shutdown_background();
+    code
+}
+
+async fn execute(cli: Cli) -> Result<ExitCode, String> {
+    let common = cli.common;
+    match cli.command {
+        Command::Serve(args) => serve::serve(&common, args).await,
+        Command::Run(args) => run::run(&common, args).await,
+        Command::Sandbox(args) => sandbox::sandbox(args).await,
+        Command::Replay(args) => replay::replay(&common, args).await,
+        Command::Token(args) => token::token(&common, &args),
+        Command::Order(command) => order::order(&common, command).await,
+        Command::Audit(args) => audit::audit(&common, &args).await,
+        Command::Break(args) => faults::turn_up(&common, &args).await,
+        Command::Mend => faults::mend(&common).await,
+        Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
+        Command::Reset(args) => reset::reset(&common, &args),
+    }
+}
+
+fn fail(error: &str) -> ExitCode {
+    eprintln!("banyan: {error}");
+    ExitCode::FAILURE
+}

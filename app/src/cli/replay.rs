@@ -1,0 +1,82 @@
+//! `banyan replay`
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use banyan_kernel::{Clock, SystemClock};
+use banyan_net::Keys;
+use clap::Args;
+
+use super::{
+    Common,
+    client::{self, Client},
+};
+use crate::{
+    place::Running,
+    replay::{self, Options, Report, progress_on_stderr},
+};
+
+/// Where the last report is kept in the data folder.
+pub(super) const REPORT: &str = "report.json";
+const TOKEN_VALID: Duration = Duration::from_secs(24 * 3_600);
+
+/// Plays a file of baskets; the format is described in `app/sample/README.md`. Exit codes: 0 all played,
+/// 1 failed, 2 no such file or an empty one, 3 broken lines were skipped, 4 stopped at one (--strict),
+/// 5 a fault of the step table never happened.
+#[derive(Args)]
+pub(super) struct ReplayArgs {
+    /// The file.
+    file: PathBuf,
+    /// Which series: the same one again doubles nothing, another one starts afresh.
+    #[arg(long, default_value_t = 1)]
+    run: u32,
+    /// Stops at the first broken line.
+    #[arg(long)]
+    strict: bool,
+    /// How many baskets are under way at once, 1 to 1024.
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+    /// Plays only so many baskets.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// What PostgreSQL alone takes on this machine, in orders a second (`make bench`).
+    #[arg(long)]
+    yardstick: Option<f64>,
+}
+
+pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode, String> {
+    let running = Client::find(common)?.running;
+    let mut options = options(common, &running, args.file)?;
+    options.run = args.run;
+    options.strict = args.strict;
+    options.in_flight = args.in_flight;
+    options.limit = args.limit;
+    options.yardstick_per_s = args.yardstick;
+    let (code, report) = play(options).await;
+    if let Some(report) = report {
+        print!("{}", report.text());
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// Options for the shop at `running`, with tokens made by the data folder's key.
+pub(super) fn options(common: &Common, running: &Running, file: PathBuf) -> Result<Options, String> {
+    let keys: Keys = client::keys(common)?;
+    let staff = client::staff_token(&keys, TOKEN_VALID)?;
+    let mint =
+        Arc::new(move |customer| client::customer_token(&keys, customer, TOKEN_VALID).unwrap_or_default());
+    let mut options = Options::new(file, running.api.clone(), staff, mint, SystemClock.now());
+    options.admin_url = Some(running.admin.clone());
+    options.report_file = Some(common.data.join(REPORT));
+    Ok(options)
+}
+
+/// Plays; says what went wrong on stderr. The exit code, and the report if there is one.
+pub(super) async fn play(options: Options) -> (u8, Option<Report>) {
+    match replay::run(options, &*progress_on_stderr()).await {
+        Ok(outcome) => (outcome.report.exit.code(), Some(outcome.report)),
+        Err(error) => {
+            eprintln!("banyan: {error}");
+            (error.exit().code(), error.report().cloned())
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `banyan run`: the shop with the sample played into it at first, a report, and five things to try.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Args;
+
+use super::{
+    Common,
+    client::{self, Client},
+    replay,
+    serve::{self, ServeArgs},
+};
+use crate::{place, replay::Report, shop::RunningShop};
+
+/// So that a very late answer meets an expired hold in the sample.
+const HOLD_S: u64 = 8;
+const TOKEN_VALID: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// The development run.
+#[derive(Args, Clone)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// What is played at first.
+    #[arg(long, default_value = "app/sample/sample.jsonl")]
+    sample: PathBuf,
+    /// Plays only so many baskets.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Ends after the report and the audit instead of serving; exit code 1 unless all is well.
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) async fn run(common: &Common, args: RunArgs) -> Result<ExitCode, String> {
+    let config = args.serve.clone().with_everyday_faults().with_hold(HOLD_S).config(common)?;
+    let shop = RunningShop::start(config).await.map_err(|error| error.to_string())?;
+    println!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
+    let last: Option<Report> =
+        place::read(&common.data, replay::REPORT).map_err(|error| error.to_string())?;
+    let code = match &last {
+        Some(report) => {
+            again(common, report, &args.sample);
+            0
+        }
+        None => first(common, &shop, &args).await?,
+    };
+    if args.once {
+        let stopped = shop.stop().await;
+        return Ok(ExitCode::from(if stopped { code } else { 1 }));
+    }
+    now_break_it(common, &shop)?;
+    serve::until_stopped(shop).await
+}
+
+/// Plays the sample, reports, audits.
+async fn first(common: &Common, shop: &RunningShop, args: &RunArgs) -> Result<u8, String> {
+    let mut options = replay::options(common, &shop.running, args.sample.clone())?;
+    options.limit = args.limit;
+    let (code, report) = replay::play(options).await;
+    if let Some(report) = report {
+        print!("\n{}\n", report.text());
+    }
+    let client = Client::find(common)?;
+    let audit = client.json(client.admin(reqwest::Method::POST, "/admin/audit")).await?;
+    print!("{}", super::audit::text(&audit));
+    Ok(if audit.is_clean() { code } else { 1 })
+}
+
+/// What a second start says.
+fn again(common: &Common, report: &Report, sample: &std::path::Path) {
+    let size_mib = size_bytes(&common.data) / (1 << 20);
+    println!("\nthe last report:\n{}", report.head());
+    println!("data folder   {} ({size_mib} MiB)", common.data.display());
+    println!("start afresh  banyan reset --data {}", common.data.display());
+    println!("play again    banyan replay {} --run 2 --data {}", sample.display(), common.data.display());
+}
+
+fn size_bytes(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
+    let keys = client::keys(common)?;
+    let customer = banyan_kernel::CustomerId(uuid::Uuid::from_u128(1));
+    let customer = client::customer_token(&keys, customer, TOKEN_VALID)?;
+    let staff = client::staff_token(&keys, TOKEN_VALID)?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let banyan = format!("{} --data {}", program.display(), common.data.display());
+    let api = &shop.running.api;
+    let sku = r#"{"lines":[{"sku":"SKU","quantity":1}],"payment_method":"pm_card_visa"}"#;
+    println!("\nin a browser: {api}/#token={staff}\n");
+    println!("now break it (paste into another terminal):");
+    println!(
+        "  order    SKU=$(curl -s '{api}/v1/products?limit=1' | grep -o '\"sku\":\"[^\"]*' | cut -d'\"' -f4); \
+         {banyan} order show --watch $(curl -s {api}/v1/orders -H 'Authorization: Bearer {customer}' \
+         -H \"Idempotency-Key: $(date +%s%N)\" -H 'Content-Type: application/json' \
+         -d \"$(echo '{sku}' | sed s/SKU/$SKU/)\" | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)"
+    );
+    println!("  break    {banyan} break gateway --timeout 50% --for 30s");
+    println!("  kill -9  kill -9 {}; then `make run` again: it goes on where it was", shop.running.pid);
+    println!("  audit    {banyan} audit");
+    println!("  lab      make lab");
+    println!("\nCtrl-C stops the shop; its data stays in {}", common.data.display());
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `banyan sandbox`
+
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use banyan_sandbox::{Config, Profile, SystemClock, serve};
+use clap::Args;
+
+use super::serve::stop_signal;
+
+/// Runs a payment gateway and a carrier that misbehave as they are told. Secrets come from the environment:
+/// `BANYAN_GATEWAY_SECRET` and `BANYAN_CONTROL_TOKEN`.
+#[derive(Args)]
+pub(super) struct SandboxArgs {
+    /// The port on loopback; 0: a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Where its book is kept.
+    #[arg(long, value_name = "DIR")]
+    book: PathBuf,
+    /// How it misbehaves: `none`, `everyday`, or cells such as `authorise.timeout=1.5%,book.refuse=1%`.
+    #[arg(long, default_value = "none")]
+    faults: String,
+    /// Seeds whom a fault hits.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// After how long it forgets an idempotency key, in seconds.
+    #[arg(long, default_value_t = 86_400)]
+    key_memory_s: u64,
+    /// How late a late answer is.
+    #[arg(long, default_value_t = 2_000)]
+    late_ms: u64,
+    /// How late a very late one is.
+    #[arg(long, default_value_t = 20_000)]
+    very_late_ms: u64,
+}
+
+pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
+    let secret = |name: &str| std::env::var(name).map_err(|_| format!("set {name}"));
+    let profile: Profile = args.faults.parse().map_err(|error| format!("--faults: {error}"))?;
+    let config = Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], args.port)),
+        seed: args.seed,
+        profile,
+        key_memory: Duration::from_secs(args.key_memory_s),
+        late_ms: args.late_ms,
+        very_late_ms: args.very_late_ms,
+        ..Config::new(args.book, secret("BANYAN_GATEWAY_SECRET")?, secret("BANYAN_CONTROL_TOKEN")?)
+    };
+    let ready = |bound: SocketAddr| {
+        println!("listening on {bound}");
+        // Who started it waits for this line; a closed pipe is its own business.
+        let _ = std::io::stdout().flush();
+    };
+    let stop = async { drop(stop_signal().await) };
+    serve(config, Arc::new(SystemClock::new()), ready, stop).await.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}

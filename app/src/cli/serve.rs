@@ -1,0 +1,143 @@
+//! `banyan serve`
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Common;
+use crate::{
+    config::{Config, Outside},
+    shop::RunningShop,
+};
+
+/// Where and how the shop runs.
+#[derive(Args, Clone)]
+pub(crate) struct ServeArgs {
+    /// Where the public API listens.
+    #[arg(long, env = "BANYAN_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where the admin API listens: loopback alone.
+    #[arg(long, env = "BANYAN_ADMIN_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    admin_listen: SocketAddr,
+    /// Another database than the private one, as an administrator of it.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Another outside world than the private sandbox: `http://HOST:PORT`; its secret is
+    /// `BANYAN_GATEWAY_SECRET`, its control token, if any, `BANYAN_CONTROL_TOKEN`.
+    #[arg(long, env = "BANYAN_GATEWAY_URL", value_name = "URL")]
+    gateway_url: Option<String>,
+    /// Lets faults be injected.
+    #[arg(long, env = "BANYAN_ALLOW_FAULTS")]
+    allow_faults: bool,
+    /// Seeds whom a fault hits.
+    #[arg(long, env = "BANYAN_FAULT_SEED", default_value_t = 1)]
+    fault_seed: u64,
+    /// How the private sandbox misbehaves; `everyday` and others need --allow-faults.
+    #[arg(long, env = "BANYAN_SANDBOX_FAULTS", default_value = "none")]
+    sandbox_faults: String,
+    /// For how many seconds stock is held for an order that is not confirmed.
+    #[arg(long, env = "BANYAN_HOLD_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    hold_s: u64,
+    /// Connections of each module's pool.
+    #[arg(long, env = "BANYAN_POOL", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=100))]
+    pool: u32,
+    /// How many seconds a stop may take.
+    #[arg(long, env = "BANYAN_DRAIN_S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    drain_s: u64,
+}
+
+impl ServeArgs {
+    /// With faults allowed, at their everyday level.
+    pub(crate) fn with_everyday_faults(mut self) -> Self {
+        if self.sandbox_faults == "none" {
+            "everyday".clone_into(&mut self.sandbox_faults);
+        }
+        self.allow_faults = true;
+        self
+    }
+
+    /// With stock held this long, unless told otherwise.
+    pub(crate) fn with_hold(mut self, seconds: u64) -> Self {
+        if self.hold_s == 900 {
+            self.hold_s = seconds;
+        }
+        self
+    }
+
+    pub(crate) fn config(&self, common: &Common) -> Result<Config, String> {
+        if self.sandbox_faults != "none" && !self.allow_faults {
+            return Err("--sandbox-faults needs --allow-faults".to_owned());
+        }
+        let database = self.database_url.as_deref().map(|url| {
+            let options =
+                url.parse().map_err(|error| format!("DATABASE_URL is no address of a database: {error}"));
+            options.map(|options| (options, password_of(url)))
+        });
+        let (database, database_password) =
+            database.transpose()?.map_or((None, String::new()), |(d, p)| (Some(d), p));
+        Ok(Config {
+            data_dir: std::path::absolute(&common.data).map_err(|error| error.to_string())?,
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            database,
+            database_password,
+            outside: self.outside()?,
+            sandbox_faults: self.sandbox_faults.clone(),
+            faults: self.allow_faults.then_some(self.fault_seed),
+            hold: Duration::from_secs(self.hold_s),
+            pool: self.pool,
+            drain: Duration::from_secs(self.drain_s),
+        })
+    }
+
+    fn outside(&self) -> Result<Option<Outside>, String> {
+        let Some(address) = &self.gateway_url else { return Ok(None) };
+        let secret =
+            std::env::var("BANYAN_GATEWAY_SECRET").map_err(|_| "set BANYAN_GATEWAY_SECRET".to_owned())?;
+        let control = std::env::var("BANYAN_CONTROL_TOKEN").ok();
+        Ok(Some(Outside { address: address.trim_end_matches('/').to_owned(), secret, control }))
+    }
+}
+
+/// The password of a URL, as it stands between the first colon and the last at sign; empty if there is none.
+fn password_of(url: &str) -> String {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.split_once(':').map_or(String::new(), |(_, password)| password.to_owned())
+}
+
+pub(super) async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
+    let shop = RunningShop::start(args.config(common)?).await.map_err(|error| error.to_string())?;
+    println!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
+    until_stopped(shop).await
+}
+
+/// Serves until a signal, or until something fails that the shop cannot go on without.
+pub(super) async fn until_stopped(mut shop: RunningShop) -> Result<ExitCode, String> {
+    let failed = tokio::select! {
+        signal = stop_signal() => { eprintln!("\n{signal}: finishing what is under way"); None }
+        why = shop.failed() => Some(why),
+    };
+    let in_time = shop.stop().await;
+    match failed {
+        Some(why) => Err(format!("stopped: {why}")),
+        None if !in_time => {
+            Err("stopped, but not everything ended in time; the next start goes on with it".to_owned())
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Waits for Ctrl-C or a supervisor's stop.
+pub(super) async fn stop_signal() -> &'static str {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "interrupted",
+        _ = terminate.recv() => "told to stop",
+    }
+}

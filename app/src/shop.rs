@@ -1,0 +1,170 @@
+//! A shop from start to stop: data folder, database, outside world, modules, listeners.
+
+mod database;
+mod outside;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use banyan_host::Work;
+use banyan_kernel::{Clock, SystemClock};
+use banyan_net::{Keys, TokenError};
+use banyan_postgres::StopMode;
+use banyan_store::StoreError;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Admin},
+    api::{self, Api, Coalescer},
+    compose::{self, Stores},
+    config::Config,
+    faults::FaultBook,
+    place::{Place, PlaceError, Running},
+};
+use database::Database;
+use outside::Sandbox;
+
+/// Why a shop did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The private PostgreSQL.
+    #[error(transparent)]
+    Postgres(#[from] banyan_postgres::Error),
+    /// Preparing the schemas.
+    #[error("the database could not be prepared: {0}")]
+    Prepare(#[from] StoreError),
+    /// The pools of all shops together take more connections than the server has.
+    #[error(
+        "the database allows {allowed} connections and this shop alone would take {wanted}; raise max_connections or lower --pool"
+    )]
+    Connections {
+        /// The server's limit, less what it keeps for superusers.
+        allowed: u32,
+        /// All pools together.
+        wanted: u32,
+    },
+    /// The token key.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The sandbox.
+    #[error("the sandbox did not start: {0}")]
+    Sandbox(String),
+    /// An address.
+    #[error("cannot listen on {0}: {1}; choose another with --listen or --admin-listen")]
+    Listen(SocketAddr, std::io::Error),
+    /// The admin API is for this machine alone.
+    #[error("the admin API listens on loopback only, not on {0}")]
+    NotLoopback(SocketAddr),
+}
+
+/// A running shop.
+pub struct RunningShop {
+    /// Where it listens.
+    pub running: Running,
+    place: Place,
+    work: Work,
+    servers: JoinSet<std::io::Result<()>>,
+    stop: CancellationToken,
+    database: Database,
+    sandbox: Option<Sandbox>,
+    drain: std::time::Duration,
+}
+
+impl RunningShop {
+    /// Starts everything and returns when requests are taken.
+    ///
+    /// # Errors
+    /// With the first thing that cannot be had; what was started before is stopped.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        if !config.admin_listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(config.admin_listen));
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let place = Place::take(&config.data_dir)?;
+        let keys = Keys::open(&place.path("token-key.pem"))?;
+        let (secrets, instance) = (place.secrets()?, place.instance()?);
+        let (api_socket, admin_socket) = (listen(config.listen).await?, listen(config.admin_listen).await?);
+        let database = Database::start(&config, &place);
+        let sandbox = Sandbox::start(&config, &place, &secrets);
+        let (database, sandbox) = tokio::join!(database, sandbox);
+        let (database, sandbox) = (database?, sandbox?);
+        let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
+        let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
+        let stores = Stores::new(&database.administrator, &config.database_password, config.pool, &clock);
+        database.prepare(&config.database_password, stores.connections(config.pool)).await?;
+        let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
+        let (shop, modules) = compose::compose(&stores, &outside, config.hold, fault_book.clone(), instance);
+        let work = Work::start(instance, &shop.bus, modules);
+        let api = Api {
+            keys: keys.clone(),
+            coalescer: Coalescer::start(shop.orders.clone()),
+            orders_signal: shop.orders.signal(),
+            orders: shop.orders.clone(),
+            catalog: shop.catalog.clone(),
+            inventory: shop.inventory.clone(),
+            clock: clock.clone(),
+            streams: Api::stream_permits(),
+        };
+        let admin = Admin::new(keys, shop, outside, fault_book, clock, work.counters().clone());
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        let running =
+            Running { pid: std::process::id(), api: address(&api_socket), admin: address(&admin_socket) };
+        serve(&mut servers, api_socket, api::router(api), &stop);
+        serve(&mut servers, admin_socket, admin::router(admin), &stop);
+        place.announce(&running)?;
+        Ok(Self { running, place, work, servers, stop, database, sandbox, drain: config.drain })
+    }
+
+    /// A path in the data folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.place.path(name)
+    }
+
+    /// Waits until something fails that the shop cannot go on without, and says what.
+    pub async fn failed(&mut self) -> String {
+        tokio::select! {
+            why = self.work.failed() => why,
+            Some(ended) = self.servers.join_next() => format!("a listener ended: {ended:?}"),
+        }
+    }
+
+    /// Stops taking requests, finishes what is under way, stops what it started. False when that took
+    /// longer than the deadline; nothing is lost either way.
+    pub async fn stop(mut self) -> bool {
+        self.stop.cancel();
+        let answered = async { while self.servers.join_next().await.is_some() {} };
+        let in_time = tokio::time::timeout(self.drain, answered).await.is_ok();
+        self.servers.abort_all();
+        let in_time = self.work.drain(self.drain).await && in_time;
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+        self.database.stop(StopMode::Fast).await;
+        in_time
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map(|address| format!("http://{address}")).unwrap_or_default()
+}
+
+fn serve(
+    servers: &mut JoinSet<std::io::Result<()>>,
+    listener: TcpListener,
+    router: Router,
+    stop: &CancellationToken,
+) {
+    let stop = stop.clone().cancelled_owned();
+    let server = axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop);
+    servers.spawn(server.into_future());
+}
