@@ -123,7 +123,7 @@ async fn a_book_has_one_writer() {
     let (folder, clock) = (outside.folder().to_owned(), outside.clock.clone());
     let mut config = banyan_sandbox::Config::new(folder.join("book"), "sk_other", "other");
     config.seed = 7;
-    let second = banyan_sandbox::serve(config, clock, |_| (), std::future::pending()).await;
+    let second = banyan_sandbox::serve(config, clock, |_| (), std::future::ready(())).await;
     assert!(second.unwrap_err().to_string().contains("in use by another sandbox"));
 }
 

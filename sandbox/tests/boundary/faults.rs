@@ -50,9 +50,12 @@ async fn the_card_that_times_out_does_so_once() {
 async fn a_caller_that_hangs_up_is_charged_all_the_same() {
     let outside = Outside::start().await;
     assert!(impatient(&outside, "k1", "order-1", "pm_sandbox_slow").await.unwrap_err().is_timeout());
-    while outside.kinds().await.is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let charged = async {
+        while outside.kinds().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), charged).await.expect("the charge is made");
     assert!(got(outside.charging("k1", "order-1", "pm_sandbox_slow")).await.replayed);
 }
 

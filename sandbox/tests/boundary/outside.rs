@@ -55,6 +55,7 @@ pub struct Outside {
     pub clock: Arc<HandClock>,
     pub client: Client,
     address: SocketAddr,
+    config: Config,
     folder: Arc<TempDir>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<(), ServeError>>,
@@ -86,11 +87,12 @@ impl Outside {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, bound) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
-        let running = serve(config, clock.clone(), move |address| ready.send(address).unwrap(), stopped);
+        let running =
+            serve(config.clone(), clock.clone(), move |address| ready.send(address).unwrap(), stopped);
         let running = tokio::spawn(running);
         let Ok(address) = bound.await else { return Err(running.await.unwrap().unwrap_err()) };
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
-        Ok(Self { clock, client, address, folder, stop: Some(stop), running })
+        Ok(Self { clock, client, address, config, folder, stop: Some(stop), running })
     }
 
     pub async fn stop(mut self) -> (Arc<TempDir>, Arc<HandClock>) {
@@ -99,9 +101,11 @@ impl Outside {
         (self.folder, self.clock)
     }
 
+    /// Starts again as it was started.
     pub async fn restart(self) -> Self {
+        let config = self.config.clone();
         let (folder, clock) = self.stop().await;
-        Self::run(folder, clock, |_| ()).await.unwrap()
+        Self::run(folder, clock, |again| *again = config).await.unwrap()
     }
 
     pub async fn start_in(folder: Arc<TempDir>, clock: Arc<HandClock>) -> Result<Self, ServeError> {
