@@ -1,5 +1,6 @@
 //! Inventory's port, reconciler and consumer on real PostgreSQL.
 
+mod concurrent;
 mod conformance;
 mod events;
 mod facts;
