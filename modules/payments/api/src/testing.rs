@@ -1,1 +1,9 @@
-//! Fake and conformance suite of the port.
+//! Payments in memory, and what every implementation must do.
+
+mod conformance;
+mod fake;
+mod words;
+
+pub use conformance::{UnderTest, ask_until_settled, conformance};
+pub use fake::{FakePayments, Said};
+pub use words::{authorise, capture, context, order, refund, void};

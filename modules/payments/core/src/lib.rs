@@ -37,17 +37,6 @@ use till::Till;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations/payments");
 
-/// Every statement of this module, for the test that prepares each under its role.
-pub const STATEMENTS: &[(&str, &str)] = &[
-    ("payment::READ", payment::READ),
-    ("payment::INSERT", payment::INSERT),
-    ("payment::UPDATE", payment::UPDATE),
-    ("ledger::INSERT", ledger::INSERT),
-    ("ledger::VIOLATIONS", ledger::VIOLATIONS),
-    ("reconcile::DUE", reconcile::DUE),
-    ("facts::FACTS", facts::FACTS),
-];
-
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {

@@ -1,6 +1,6 @@
 //! Dispatch: what orders tell. A shipped order's parcel has left the house.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use banyan_bus::{Applied, Consumer};
@@ -9,26 +9,23 @@ use banyan_store::{Locks, Store, StoreError, Write};
 use orders_api::OrderShipped;
 use sqlx::types::Uuid;
 
-use crate::{
-    Shipping,
-    shipment::{self, Shipment, State},
-};
+use crate::shipment::{self, Shipment, State};
 
 /// Nothing else of the row changes.
 pub(crate) const SEEN: &str = "update shipment s set state = t.state, orders_seen = t.seen \
      from unnest($1::uuid[], $2::text[], $3::int8[]) as t(id, state, seen) where s.order_id = t.id";
 
 /// Applies orders' events to shipments.
-pub struct OrdersConsumer(Arc<Shipping>);
+pub struct OrdersConsumer(Store);
 
 impl OrdersConsumer {
     /// The group, as slots and positions know it.
     pub const GROUP: &'static str = "shipping.orders";
 
-    /// Of these shipments.
+    /// Of the shipments in this store.
     #[must_use]
-    pub fn new(shipping: Arc<Shipping>) -> Self {
-        Self(shipping)
+    pub fn new(store: Store) -> Self {
+        Self(store)
     }
 }
 
@@ -43,7 +40,7 @@ impl Consumer for OrdersConsumer {
     }
 
     fn store(&self) -> &Store {
-        self.0.store()
+        &self.0
     }
 
     /// The same locks as commands take.

@@ -32,16 +32,6 @@ use depot::Depot;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations/shipping");
 
-/// Every statement of this module, for the test that prepares each under its role.
-pub const STATEMENTS: &[(&str, &str)] = &[
-    ("shipment::READ", shipment::READ),
-    ("shipment::INSERT", shipment::INSERT),
-    ("shipment::UPDATE", shipment::UPDATE),
-    ("dispatch::SEEN", dispatch::SEEN),
-    ("reconcile::DUE", reconcile::DUE),
-    ("facts::FACTS", facts::FACTS),
-];
-
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {

@@ -1,0 +1,230 @@
+//! The rules of the port, each a short story on orders of its own.
+
+use std::future::Future;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId, Refusal};
+
+use super::words::{authorise, capture, order, refund, void};
+use crate::{PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments, refusals};
+
+/// Payments, and the world around them.
+#[async_trait]
+pub trait UnderTest: Send + Sync {
+    /// The port.
+    fn port(&self) -> &dyn Payments;
+    /// Lets what is under way come a little further.
+    async fn settle(&self);
+    /// What the gateway did for an order: `authorised`, `declined`, `captured`, `cancelled`, `refunded`.
+    async fn book(&self, order: OrderId) -> Vec<String>;
+}
+
+/// Asks until the answer is another than `Pending`.
+///
+/// # Panics
+/// When it stays so.
+pub async fn ask_until_settled<A, F>(on: &dyn UnderTest, ask: impl Fn() -> F) -> Answer<A>
+where
+    F: Future<Output = Vec<Answer<A>>>,
+{
+    for _ in 0..1_000 {
+        match ask().await.into_iter().next().expect("an answer per item") {
+            Answer::Pending => on.settle().await,
+            answer => return answer,
+        }
+    }
+    panic!("it stays pending")
+}
+
+/// Holds an implementation to the port's rules.
+///
+/// # Panics
+/// At the first rule that is broken.
+pub async fn conformance(on: &dyn UnderTest) {
+    a_repeat_gets_the_first_answer_in_each_state(on).await;
+    a_refusal_stays_and_a_later_attempt_is_a_new_do(on).await;
+    an_undo_before_its_do_leaves_a_tombstone(on).await;
+    a_void_lets_go_once(on).await;
+    what_was_taken_is_not_voided(on).await;
+    a_refused_capture_stays_refused_and_can_be_voided(on).await;
+    nothing_is_captured_that_is_not_held(on).await;
+    a_refund_before_the_capture_bars_it(on).await;
+    a_refund_without_a_payment_bars_the_capture_alone(on).await;
+    an_undo_touches_no_later_attempt(on).await;
+    duplicates_in_a_batch_are_one(on).await;
+    answers_come_in_the_order_asked(on).await;
+}
+
+const GOOD: &str = "pm_card_visa";
+
+async fn hold(on: &dyn UnderTest, order: OrderId, attempt: u32, method: &str) -> Answer<PaymentAuthorisedReply> {
+    ask_until_settled(on, || on.port().authorise(vec![authorise(order, attempt, method)])).await
+}
+
+async fn take(on: &dyn UnderTest, order: OrderId, attempt: u32) -> Answer<PaymentCapturedReply> {
+    ask_until_settled(on, || on.port().capture(vec![capture(order, attempt)])).await
+}
+
+async fn let_go(on: &dyn UnderTest, order: OrderId, attempt: u32) -> Answer<PaymentUndone> {
+    ask_until_settled(on, || on.port().void(vec![void(order, attempt)])).await
+}
+
+async fn give_back(on: &dyn UnderTest, order: OrderId, attempt: u32) -> Answer<PaymentUndone> {
+    ask_until_settled(on, || on.port().refund(vec![refund(order, attempt)])).await
+}
+
+fn done<A>(answer: &Answer<A>) -> bool {
+    matches!(answer, Answer::Done(_))
+}
+
+fn code<A>(answer: Answer<A>) -> String {
+    match answer {
+        Answer::Done(_) => "done".to_owned(),
+        Answer::Rejected(refusal) => refusal.code.into_owned(),
+        Answer::Pending => "pending".to_owned(),
+        Answer::Unavailable(why) | Answer::Broken(why) => why,
+    }
+}
+
+async fn a_repeat_gets_the_first_answer_in_each_state(on: &dyn UnderTest) {
+    let order = order("repeat");
+    let held = hold(on, order, 1, GOOD).await;
+    assert!(done(&held), "{held:?}");
+    assert_eq!(hold(on, order, 1, GOOD).await, held);
+    assert_eq!(hold(on, order, 2, GOOD).await, held, "a later attempt finds what is held");
+    let taken = take(on, order, 1).await;
+    assert!(done(&taken), "{taken:?}");
+    assert_eq!(take(on, order, 1).await, taken);
+    assert_eq!(hold(on, order, 1, GOOD).await, held);
+    for _ in 0..2 {
+        assert_eq!(give_back(on, order, 1).await, Answer::Done(PaymentUndone {}));
+    }
+    assert_eq!(take(on, order, 1).await, taken);
+    assert_eq!(hold(on, order, 1, GOOD).await, held);
+    assert_eq!(on.book(order).await, ["authorised", "captured", "refunded"]);
+}
+
+async fn a_refusal_stays_and_a_later_attempt_is_a_new_do(on: &dyn UnderTest) {
+    let order = order("refused");
+    for _ in 0..2 {
+        let refused = hold(on, order, 1, "pm_card_chargeDeclinedInsufficientFunds").await;
+        assert_eq!(code(refused), "insufficient_funds");
+    }
+    assert_eq!(code(take(on, order, 1).await), refusals::NOT_AUTHORISED);
+    assert!(done(&hold(on, order, 2, GOOD).await));
+    assert_eq!(code(hold(on, order, 1, GOOD).await), Refusal::EXPIRED);
+    assert_eq!(on.book(order).await, ["declined", "authorised"]);
+}
+
+async fn an_undo_before_its_do_leaves_a_tombstone(on: &dyn UnderTest) {
+    let order = order("tombstone");
+    for _ in 0..2 {
+        assert!(done(&let_go(on, order, 1).await));
+        assert_eq!(code(hold(on, order, 1, GOOD).await), Refusal::CANCELLED);
+    }
+    assert!(on.book(order).await.is_empty());
+    assert!(done(&hold(on, order, 2, GOOD).await));
+    assert_eq!(on.book(order).await, ["authorised"]);
+}
+
+async fn a_void_lets_go_once(on: &dyn UnderTest) {
+    let order = order("void");
+    let held = hold(on, order, 1, GOOD).await;
+    for _ in 0..2 {
+        assert!(done(&let_go(on, order, 1).await));
+    }
+    assert_eq!(hold(on, order, 1, GOOD).await, held, "the first answer");
+    assert_eq!(code(take(on, order, 1).await), refusals::NOT_AUTHORISED);
+    assert_eq!(on.book(order).await, ["authorised", "cancelled"]);
+    assert!(done(&hold(on, order, 2, GOOD).await));
+    assert!(done(&take(on, order, 1).await));
+}
+
+async fn what_was_taken_is_not_voided(on: &dyn UnderTest) {
+    let order = order("taken");
+    hold(on, order, 1, GOOD).await;
+    take(on, order, 1).await;
+    assert_eq!(code(let_go(on, order, 1).await), "captured");
+    assert!(done(&give_back(on, order, 1).await));
+    assert!(done(&let_go(on, order, 1).await));
+    assert_eq!(on.book(order).await, ["authorised", "captured", "refunded"]);
+}
+
+async fn a_refused_capture_stays_refused_and_can_be_voided(on: &dyn UnderTest) {
+    let order = order("capture-fails");
+    assert!(done(&hold(on, order, 1, "pm_sandbox_captureFails").await));
+    for _ in 0..2 {
+        assert_eq!(code(take(on, order, 1).await), "generic_decline");
+    }
+    assert!(done(&let_go(on, order, 1).await));
+    assert_eq!(code(take(on, order, 1).await), "generic_decline", "the first answer");
+    assert_eq!(on.book(order).await, ["authorised", "declined", "cancelled"]);
+}
+
+async fn nothing_is_captured_that_is_not_held(on: &dyn UnderTest) {
+    let order = order("nothing");
+    assert_eq!(code(take(on, order, 1).await), refusals::NOT_AUTHORISED);
+    assert!(on.book(order).await.is_empty());
+}
+
+async fn a_refund_before_the_capture_bars_it(on: &dyn UnderTest) {
+    let order = order("barred");
+    hold(on, order, 1, GOOD).await;
+    for _ in 0..2 {
+        assert!(done(&give_back(on, order, 1).await));
+        assert_eq!(code(take(on, order, 1).await), Refusal::CANCELLED);
+    }
+    assert!(done(&let_go(on, order, 1).await));
+    assert_eq!(on.book(order).await, ["authorised", "cancelled"]);
+}
+
+async fn a_refund_without_a_payment_bars_the_capture_alone(on: &dyn UnderTest) {
+    let order = order("barred-early");
+    assert!(done(&give_back(on, order, 1).await));
+    assert_eq!(code(take(on, order, 1).await), Refusal::CANCELLED);
+    assert!(done(&hold(on, order, 1, GOOD).await));
+    assert_eq!(code(take(on, order, 1).await), Refusal::CANCELLED);
+}
+
+async fn an_undo_touches_no_later_attempt(on: &dyn UnderTest) {
+    let order = order("later");
+    hold(on, order, 1, "pm_card_chargeDeclined").await;
+    hold(on, order, 2, GOOD).await;
+    assert!(done(&let_go(on, order, 1).await));
+    assert!(done(&take(on, order, 1).await));
+    assert_eq!(on.book(order).await, ["declined", "authorised", "captured"]);
+}
+
+async fn duplicates_in_a_batch_are_one(on: &dyn UnderTest) {
+    let order = order("twice");
+    let held = hold_twice(on, order).await;
+    assert_eq!(held[0], held[1]);
+    assert_eq!(on.book(order).await, ["authorised"]);
+}
+
+async fn hold_twice(on: &dyn UnderTest, order: OrderId) -> Vec<Answer<PaymentAuthorisedReply>> {
+    let batch = || vec![authorise(order, 1, GOOD), authorise(order, 1, GOOD)];
+    let held = on.port().authorise(batch()).await;
+    if held.iter().all(done) {
+        return held;
+    }
+    hold(on, order, 1, GOOD).await;
+    on.port().authorise(batch()).await
+}
+
+async fn answers_come_in_the_order_asked(on: &dyn UnderTest) {
+    let methods = [GOOD, "pm_card_chargeDeclined", GOOD, "pm_card_chargeDeclinedExpiredCard"];
+    let batch = || {
+        let one = |(n, method): (usize, &&str)| authorise(order(&format!("batch-{n}")), 1, method);
+        methods.iter().enumerate().map(one).collect::<Vec<_>>()
+    };
+    let mut codes = Vec::new();
+    for _ in 0..1_000 {
+        codes = on.port().authorise(batch()).await.into_iter().map(code).collect();
+        if !codes.contains(&"pending".to_owned()) {
+            break;
+        }
+        on.settle().await;
+    }
+    assert_eq!(codes, ["done", "generic_decline", "done", "expired_card"]);
+}

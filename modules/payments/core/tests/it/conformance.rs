@@ -1,0 +1,75 @@
+//! The port's conformance suite: on the fake, on PostgreSQL and the sandbox, and with everything going wrong.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId};
+use payments_api::{
+    Payments,
+    testing::{FakePayments, Said, UnderTest, authorise, conformance, order},
+};
+
+use crate::world::World;
+
+#[derive(Default)]
+struct Fake(FakePayments);
+
+#[async_trait]
+impl UnderTest for Fake {
+    fn port(&self) -> &dyn Payments {
+        &self.0
+    }
+
+    async fn settle(&self) {}
+
+    async fn book(&self, order: OrderId) -> Vec<String> {
+        self.0.book(order)
+    }
+}
+
+#[tokio::test]
+async fn the_fake_conforms() {
+    conformance(&Fake::default()).await;
+}
+
+#[tokio::test]
+async fn the_fake_says_what_it_is_told() {
+    let fake = FakePayments::default();
+    let order = order("scripted");
+    fake.script(order, "authorise", [Said::Unavailable, Said::Pending, Said::Lost]);
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.extend(fake.authorise(vec![authorise(order, 1, "pm_card_visa")]).await);
+    }
+    assert!(matches!(&answers[0], Answer::Unavailable(_)));
+    assert_eq!(answers[1..3], [Answer::Pending, Answer::Pending]);
+    assert!(matches!(&answers[3], Answer::Done(reply) if reply.asked_again));
+    assert_eq!(fake.book(order), ["authorised"]);
+}
+
+#[tokio::test]
+async fn postgres_conforms_and_its_books_balance() {
+    let world = World::new().await;
+    conformance(&world).await;
+    world.balances().await;
+}
+
+/// Each step meets each fault; what was done is done once, and all answers are as if nothing had gone wrong.
+#[tokio::test]
+async fn it_conforms_while_everything_goes_wrong() {
+    let cells = ["authorise", "capture", "void", "refund"].map(|step| {
+        format!("{step}.timeout=15%,{step}.late=15%,{step}.twice=20%,{step}.garbage=20%,{step}.down=30%")
+    });
+    for seed in 1..=3 {
+        let world = World::with(
+            |config| {
+                (config.seed, config.late_ms) = (seed, 150);
+                config.profile = cells.join(",").parse().expect("a profile");
+            },
+            |callee| callee.time_out = Duration::from_millis(100),
+        );
+        let world = world.await;
+        conformance(&world).await;
+        world.balances().await;
+    }
+}

@@ -1,0 +1,14 @@
+//! Payments' port and reconciler on real PostgreSQL, against the sandbox's gateway over real HTTP.
+
+mod alone;
+mod conformance;
+mod crash;
+mod facts;
+mod faults;
+mod forgotten;
+mod poison;
+mod race;
+mod slow;
+mod statements;
+mod wal;
+mod world;
