@@ -106,7 +106,6 @@ impl RunningShop {
             orders: shop.orders.clone(),
             catalog: shop.catalog.clone(),
             inventory: shop.inventory.clone(),
-            clock: clock.clone(),
             streams: Api::stream_permits(),
         };
         let admin = Admin::new(keys, shop, outside, fault_book, clock, work.counters().clone());

@@ -66,7 +66,6 @@ impl HasKeys for Admin {
 }
 
 /// The whole admin API.
-#[must_use]
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/admin/orders/settled", post(look::settled))

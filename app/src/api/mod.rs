@@ -22,7 +22,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use banyan_kernel::{Answer, Clock, Refusal};
+use banyan_kernel::{Answer, Refusal};
 use banyan_net::{Keys, Problem, token::HasKeys};
 use banyan_store::Signal;
 use catalog_api::Catalog;
@@ -57,8 +57,6 @@ pub struct Api {
     pub coalescer: Coalescer,
     /// Raised after each commit of orders in this process.
     pub orders_signal: Signal,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
     /// Bounds open streams.
     pub streams: Arc<Semaphore>,
 }
@@ -121,7 +119,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The whole public API.
-#[must_use]
 pub fn router(api: Api) -> Router {
     let document = openapi();
     let (router, _) = routes().split_for_parts();

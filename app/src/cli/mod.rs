@@ -67,6 +67,8 @@ enum Command {
     /// Events that could not be applied: see, replay, drop.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetterCommand),
+    /// Prints which PostgreSQL server a private database would run on.
+    Postgres,
     /// Deletes a stopped shop's data folder.
     Reset(reset::ResetArgs),
 }
@@ -100,8 +102,15 @@ async fn execute(cli: Cli) -> Result<ExitCode, String> {
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
+        Command::Postgres => postgres(&common),
         Command::Reset(args) => reset::reset(&common, &args),
     }
+}
+
+fn postgres(common: &Common) -> Result<ExitCode, String> {
+    let found = banyan_postgres::find_for(&common.data.join("postgres")).map_err(|error| error.to_string())?;
+    println!("PostgreSQL {} in {}", found.major, found.bin_dir.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fail(error: &str) -> ExitCode {

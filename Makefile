@@ -1,0 +1,46 @@
+# Three forms of build, each with a target directory of its own, since cargo unifies features per form:
+# the edit loop (cargo test), everything (make test), and the release binary (make run).
+EVERYTHING := --workspace --target-dir target/everything
+export CARGO_TERM_COLOR ?= auto
+CI_LOAD ?= 4
+
+.PHONY: help run test edit check chaos lab bench replay-full reset clean
+
+help: ## Shows this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: ## Builds the shop, starts it, plays the sample into it, reports, and serves until Ctrl-C
+	@sh app/run.sh
+
+test: check ## Everything that must be true, on real processes; no time is asserted
+	@sh app/postgres.sh target/everything/debug
+	cargo test $(EVERYTHING) --no-fail-fast -- --test-threads=$(CI_LOAD)
+
+edit: ## The edit loop: the default members' tests alone
+	cargo test
+
+check: ## Format, lints as errors, documentation without warnings
+	cargo fmt --all --check
+	cargo clippy $(EVERYTHING) --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc $(EVERYTHING) --no-deps --document-private-items --quiet
+
+chaos: ## All scenarios, each as it is and with each guarantee removed; no time limit
+	@sh lab/chaos.sh
+
+lab: ## The rows that can be lived: make lab, or make lab ROW=C4 [WITHOUT=inbox]
+	@cargo build --release -p banyan -p banyan-lab --quiet
+	@target/release/lab $(ROW) $(if $(WITHOUT),--without $(WITHOUT))
+
+bench: ## The shop beside PostgreSQL alone, in interleaved slices
+	@cargo build --release -p banyan -p banyan-lab --quiet
+	@target/release/lab bench
+
+replay-full: ## Fetches all published baskets (about 155,000) and plays them into the running shop
+	python3 app/sample/make_sample.py --full --out target/full.jsonl
+	target/release/banyan replay target/full.jsonl
+
+reset: ## Deletes the shop's data folder
+	@target/release/banyan reset
+
+clean: ## Deletes what was built
+	cargo clean
