@@ -21,7 +21,7 @@ edit: ## The edit loop: the default members' tests alone
 
 check: ## Format, lints as errors, documentation without warnings
 	cargo fmt --all --check
-	cargo clippy $(EVERYTHING) --all-targets --all-features -- -D warnings
+	cargo clippy $(EVERYTHING) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(EVERYTHING) --no-deps --document-private-items --quiet
 
 chaos: ## All scenarios, each as it is and with each guarantee removed; no time limit
