@@ -1,7 +1,7 @@
 //! Two who decide at the same moment. A row lock holds the first up in the middle of its write, until the
 //! second waits as well.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use banyan_kernel::Answer;
 use inventory_api::{
@@ -44,9 +44,9 @@ async fn meet<T>(
 }
 
 async fn waiting(superuser: &PgPool, many: i64) {
-    while sqlx::query_scalar::<_, i64>(WAITING).fetch_one(superuser).await.expect("a count") < many {
-        tokio::task::yield_now().await;
-    }
+    let count = || sqlx::query_scalar::<_, i64>(WAITING).fetch_one(superuser);
+    let all = async { while count().await.expect("a count") < many {} };
+    tokio::time::timeout(Duration::from_secs(10), all).await.expect("they wait for each other");
 }
 
 #[tokio::test]
