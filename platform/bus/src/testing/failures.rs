@@ -174,6 +174,47 @@ pub async fn a_replay_and_new_events_of_its_key_keep_their_order(harness: &impl 
     assert_eq!(parked(harness, &ledger, 0).await, []);
 }
 
+/// A batch that puts an event behind the last letter and a replay of that letter: one waits for the other,
+/// so that no event stays parked behind nothing.
+///
+/// # Panics
+/// When the bus breaks its word.
+pub async fn nothing_queues_behind_a_letter_that_is_gone(harness: &impl Harness) {
+    let ledger = ledger(harness);
+    ledger.lock_nothing();
+    let slow = neighbour_of("a");
+    let member = Member::start(harness, &ledger);
+    tell(harness.teller(), &[told("a", 1, POISON)]).await;
+    parked(harness, &ledger, 1).await;
+    settled(harness).await;
+    ledger.heal();
+    ledger.close_gate_for(&slow);
+    tell(harness.teller(), &[told("a", 2, COUNTED), told(&slow, 1, COUNTED)]).await;
+    ledger.stands(1).await;
+    let letters = letters(harness, &ledger);
+    // While the batch is open: refused by the time limit of locks, or after the batch was.
+    let first = letters.replay("a", &decision()).await;
+    assert!(matches!(first, Ok(1) | Err(DeadLetterError::Store(_))), "{first:?}");
+    ledger.set_gate(true);
+    until("the neighbour is applied", || async { Ok(has(&ledger, &slow, 1).await) }).await;
+    if first.is_err() {
+        letters.replay("a", &decision()).await.expect("it is healed");
+    }
+    until("the second is applied", || async { Ok(has(&ledger, "a", 2).await) }).await;
+    member.stop().await;
+    assert_whole(&ledger, &["a"], 2).await;
+}
+
+async fn has(ledger: &Ledger, subject: &str, sequence: i64) -> bool {
+    effects(ledger).await.iter().any(|effect| effect.subject == subject && effect.sequence == sequence)
+}
+
+/// Waits until the slots have been read to the end, so that the careful beginning is over.
+async fn settled(harness: &impl Harness) {
+    let reads = harness.reads();
+    until("the source was read to its end", || async { Ok(harness.reads() >= reads + 4) }).await;
+}
+
 /// Of a batch in which one statement fails, every other event is applied.
 ///
 /// # Panics
@@ -181,15 +222,22 @@ pub async fn a_replay_and_new_events_of_its_key_keep_their_order(harness: &impl 
 pub async fn only_the_guilty_event_of_fifty_is_parked(harness: &impl Harness) {
     let ledger = ledger(harness);
     let names: Vec<String> = (0..50).map(|n| format!("s{n}")).collect();
-    let events = names.iter().enumerate();
-    let events = events.map(|(n, name)| told(name, 1, if n == 13 { BREAKS } else { COUNTED }));
+    let events = |sequence, guilty| {
+        let kind = move |n| if n == guilty { BREAKS } else { COUNTED };
+        let events = names.iter().enumerate().map(move |(n, name)| told(name, sequence, kind(n)));
+        events.collect::<Vec<_>>()
+    };
     let member = Member::start(harness, &ledger);
-    tell(harness.teller(), &events.collect::<Vec<_>>()).await;
-    applied(&ledger, 49).await;
+    tell(harness.teller(), &events(1, usize::MAX)).await;
+    applied(&ledger, 50).await;
+    settled(harness).await;
+    tell(harness.teller(), &events(2, 13)).await;
+    applied(&ledger, 99).await;
     let found = parked(harness, &ledger, 1).await;
     member.stop().await;
+    assert!(ledger.largest_batch_events() >= 25, "they came one by one: nothing was shown");
     assert_eq!(found.iter().map(|letter| letter.key.as_str()).collect::<Vec<_>>(), ["s13"]);
-    assert_eq!(effects(&ledger).await.len(), 49);
+    assert_eq!(effects(&ledger).await.len(), 99);
 }
 
 /// What cannot be done now pauses its slot, is no attempt, and goes on by itself.

@@ -71,6 +71,14 @@ pub struct Effect {
     pub call: i64,
 }
 
+/// Which calls stand still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Closed,
+    ClosedFor(String),
+}
+
 /// The suite's consumer. Every member of the suite's group shares one.
 pub struct Ledger {
     store: Store,
@@ -78,8 +86,9 @@ pub struct Ledger {
     calls: AtomicI64,
     largest_batch_events: AtomicUsize,
     healed: AtomicBool,
+    locks_nothing: AtomicBool,
     away: Mutex<BTreeSet<String>>,
-    gate: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
     waiting: watch::Sender<u64>,
 }
 
@@ -93,8 +102,9 @@ impl Ledger {
             calls: AtomicI64::new(0),
             largest_batch_events: AtomicUsize::new(0),
             healed: AtomicBool::new(false),
+            locks_nothing: AtomicBool::new(false),
             away: Mutex::default(),
-            gate: watch::Sender::new(true),
+            gate: watch::Sender::new(Gate::Open),
             waiting: watch::Sender::new(0),
         }
     }
@@ -102,6 +112,11 @@ impl Ledger {
     /// From now on nothing fails any more.
     pub fn heal(&self) {
         self.healed.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on it locks nothing, as a consumer may that has no aggregate of its own.
+    pub fn lock_nothing(&self) {
+        self.locks_nothing.store(true, Ordering::SeqCst);
     }
 
     /// Whether what this subject needs is away.
@@ -116,7 +131,12 @@ impl Ledger {
 
     /// Closed, each call stands still after its effects were written and before it returns.
     pub fn set_gate(&self, open: bool) {
-        self.gate.send_replace(open);
+        self.gate.send_replace(if open { Gate::Open } else { Gate::Closed });
+    }
+
+    /// Closed for calls about this subject alone.
+    pub fn close_gate_for(&self, subject: &str) {
+        self.gate.send_replace(Gate::ClosedFor(subject.to_owned()));
     }
 
     /// Waits until so many calls, counted from the first, have come to stand still.
@@ -165,11 +185,16 @@ impl Ledger {
         }
     }
 
-    async fn stand_still(&self) {
+    async fn stand_still(&self, batch: &[Envelope]) {
+        let stands = |gate: &Gate| match gate {
+            Gate::Open => false,
+            Gate::Closed => true,
+            Gate::ClosedFor(subject) => batch.iter().any(|event| event.subject == *subject),
+        };
         let mut gate = self.gate.subscribe();
-        if !*gate.borrow_and_update() {
+        if stands(&gate.borrow_and_update()) {
             self.waiting.send_modify(|count| *count += 1);
-            let _ = gate.wait_for(|open| *open).await;
+            let _ = gate.wait_for(|gate| !stands(gate)).await;
         }
     }
 }
@@ -199,7 +224,11 @@ impl Consumer for Ledger {
     }
 
     fn locks(&self, batch: &[Envelope]) -> Locks {
-        Locks::none().and("subject", batch.iter().map(|event| &event.subject))
+        let locks = Locks::none();
+        if self.locks_nothing.load(Ordering::SeqCst) {
+            return locks;
+        }
+        locks.and("subject", batch.iter().map(|event| &event.subject))
     }
 
     async fn apply(&self, write: &mut Write, batch: &[Envelope]) -> Result<Vec<Applied>, StoreError> {
@@ -230,7 +259,7 @@ impl Consumer for Ledger {
             self.waiting.send_modify(|count| *count += 1);
             std::future::pending::<()>().await;
         }
-        self.stand_still().await;
+        self.stand_still(batch).await;
         Ok(answers)
     }
 }

@@ -36,6 +36,7 @@ macro_rules! conformance {
             a_poison_event_parks_its_key_until_it_is_replayed
             a_dropped_letter_lets_the_rest_be_replayed
             a_replay_and_new_events_of_its_key_keep_their_order
+            nothing_queues_behind_a_letter_that_is_gone
             only_the_guilty_event_of_fifty_is_parked
             what_is_unavailable_pauses_its_slot_alone
             an_event_that_kills_the_process_is_parked

@@ -18,6 +18,8 @@ use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Page, Position, Signal, Store, StoreError, prepare, role_of};
 use uuid::Uuid;
 
+static PREPARING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A database of its own, and an outbox that loses events on the way when it is told to.
 pub struct Local {
     teller: Store,
@@ -37,7 +39,10 @@ struct Lossy {
 impl Local {
     pub async fn new() -> Self {
         let database = database().await;
+        // Roles are the cluster's, and the turn that `prepare` takes is the database's.
+        let turn = PREPARING.lock().await;
         prepare(&database.superuser(), "", &schemas()).await.expect("the schemas can be made");
+        drop(turn);
         let store = |name| Store::new(database.options(&role_of(name)), name, 12, Arc::new(SystemClock));
         let (teller, sink) = (store(TELLER), store(SINK));
         let source = OutboxSource::new(teller.clone());
