@@ -94,6 +94,20 @@ impl Shop {
     }
 }
 
+/// The parts that a shop is wired of, as far as another composition root may want others: the lab's takes a
+/// guarantee out to show what it was for.
+pub struct Parts {
+    /// Whom the saga asks.
+    pub ports: Ports,
+    /// Who hears what others tell; each belongs to the module whose store it works in.
+    pub consumers: Vec<Arc<dyn Consumer>>,
+    /// What each module tells, as the bus carries it.
+    pub sources: Vec<Arc<dyn Source>>,
+}
+
+/// Puts other parts in the place of ours; the shop's own root takes them as they are.
+pub type Swap = fn(Parts) -> Parts;
+
 /// Wires the shop; with it comes what runs by itself. With a `fault_book`, the saga reaches inventory over a bad line.
 #[must_use]
 pub fn compose(
@@ -102,6 +116,7 @@ pub fn compose(
     hold: Duration,
     fault_book: Option<Arc<FaultBook>>,
     instance: Uuid,
+    swap: Swap,
 ) -> (Shop, Vec<Module>) {
     let callee = || Callee::new(outside.address.clone(), outside.secret.clone());
     let catalog = catalog_core::Catalog::new(stores.of(catalog_api::NAME));
@@ -113,43 +128,64 @@ pub fn compose(
         Some(book) => Arc::new(FaultyInventory::new(inventory.clone(), book)),
         None => inventory.clone(),
     };
-    let ports = Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() };
-    let saga = orders.saga(ports, DriveConfig { hold, ..DriveConfig::default() });
-    let modules = vec![
-        module(stores, catalog_core::schema(), None),
-        Module {
-            consumers: vec![Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone()))],
-            reconcilers: vec![expiry(&inventory)],
-            ..module(stores, inventory_core::schema(), None)
-        },
-        Module {
-            reconcilers: vec![Reconciler::new(
-                orders_core::SagaReconciler::<orders_core::PostgresLog>::GROUP,
-                |held, stop| saga.run(held, stop),
-            )],
-            ..module(stores, orders_core::schema(), Some(Arc::new(orders.source())))
-        },
-        Module {
-            reconcilers: vec![payment_intents(&payments)],
-            ..module(stores, payments_core::schema(), None)
-        },
-        Module {
-            consumers: vec![Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone()))],
-            reconcilers: vec![shipment_intents(&shipping)],
-            ..module(stores, shipping_core::schema(), None)
-        },
+    let parts = swap(Parts {
+        ports: Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() },
+        consumers: vec![
+            Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())),
+            Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
+        ],
+        sources: sources(stores, &orders),
+    });
+    let config = DriveConfig { hold, ..DriveConfig::default() };
+    let reconcilers = vec![
+        expiry(&inventory),
+        saga(orders.saga(parts.ports.clone(), config)),
+        payment_intents(&payments),
+        shipment_intents(&shipping),
     ];
-    let sources: Vec<Arc<dyn Source>> = modules.iter().map(|module| module.source.clone()).collect();
-    let consumers = modules.iter().flat_map(|module| module.consumers.clone()).collect();
+    let modules = modules(stores, &parts, reconcilers);
+    let Parts { consumers, sources, .. } = parts;
     let bus = Arc::new(LocalBus::new(sources.clone(), instance));
     (Shop { catalog, orders, inventory, payments, shipping, bus, consumers, sources }, modules)
 }
 
-/// A module that only tells; its source is its outbox unless it has one of its own.
-fn module(stores: &Stores, schema: Schema, source: Option<Arc<dyn Source>>) -> Module {
-    let store = stores.of(schema.name);
-    let source = source.unwrap_or_else(|| Arc::new(OutboxSource::new(store.clone())));
-    Module { store, schema, source, consumers: Vec::new(), reconcilers: Vec::new() }
+/// Each module's outbox; orders tell from their event table.
+fn sources(stores: &Stores, orders: &orders_core::Orders) -> Vec<Arc<dyn Source>> {
+    let source = |schema: Schema| -> Arc<dyn Source> {
+        match schema.name {
+            orders_api::NAME => Arc::new(orders.source()),
+            name => Arc::new(OutboxSource::new(stores.of(name))),
+        }
+    };
+    schemas().into_iter().map(source).collect()
+}
+
+/// Every module with its part of what tells, hears and runs by itself.
+fn modules(stores: &Stores, parts: &Parts, reconcilers: Vec<Reconciler>) -> Vec<Module> {
+    let mut modules: Vec<Module> = schemas()
+        .into_iter()
+        .zip(&parts.sources)
+        .map(|(schema, source)| Module {
+            store: stores.of(schema.name),
+            consumers: parts.consumers.iter().filter(|c| c.store().schema() == schema.name).cloned().collect(),
+            source: source.clone(),
+            reconcilers: Vec::new(),
+            schema,
+        })
+        .collect();
+    for reconciler in reconcilers {
+        let of = |module: &&mut Module| reconciler.group.split('.').next() == Some(module.schema.name);
+        if let Some(module) = modules.iter_mut().find(of) {
+            module.reconcilers.push(reconciler);
+        }
+    }
+    modules
+}
+
+fn saga(saga: orders_core::SagaReconciler) -> Reconciler {
+    Reconciler::new(orders_core::SagaReconciler::<orders_core::PostgresLog>::GROUP, |held, stop| {
+        saga.run(held, stop)
+    })
 }
 
 fn expiry(inventory: &inventory_core::Inventory) -> Reconciler {

@@ -10,3 +10,5 @@ mod faults;
 mod place;
 pub mod replay;
 pub mod shop;
+
+pub use compose::{Parts, Swap};

@@ -9,7 +9,7 @@ use axum::Router;
 use banyan_host::Work;
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{Keys, TokenError};
-use banyan_postgres::StopMode;
+use banyan_postgres::{Cluster, StopMode};
 use banyan_store::StoreError;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     api::{self, Api, Coalescer},
-    compose::{self, Stores},
+    compose::{self, Stores, Swap},
     config::Config,
     faults::FaultBook,
     place::{Place, PlaceError, Running},
@@ -75,11 +75,11 @@ pub struct RunningShop {
 }
 
 impl RunningShop {
-    /// Starts everything and returns when requests are taken.
+    /// Starts everything and returns when requests are taken. The parts are wired as `swap` hands them on.
     ///
     /// # Errors
     /// With the first thing that cannot be had; what was started before is stopped.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config, swap: Swap) -> Result<Self, StartError> {
         if !config.admin_listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(config.admin_listen));
         }
@@ -97,8 +97,10 @@ impl RunningShop {
         let stores = Stores::new(&database.administrator, &config.database_password, config.pool, &clock);
         database.prepare(&config.database_password, stores.connections(config.pool)).await?;
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
-        let (shop, modules) = compose::compose(&stores, &outside, config.hold, fault_book.clone(), instance);
+        let (shop, modules) =
+            compose::compose(&stores, &outside, config.hold, fault_book.clone(), instance, swap);
         let work = Work::start(instance, &shop.bus, modules);
+        let stop = CancellationToken::new();
         let api = Api {
             keys: keys.clone(),
             coalescer: Coalescer::start(shop.orders.clone()),
@@ -107,9 +109,9 @@ impl RunningShop {
             catalog: shop.catalog.clone(),
             inventory: shop.inventory.clone(),
             streams: Api::stream_permits(),
+            stop: stop.clone(),
         };
         let admin = Admin::new(keys, shop, outside, fault_book, clock, work.counters().clone());
-        let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         let running =
             Running { pid: std::process::id(), api: address(&api_socket), admin: address(&admin_socket) };
@@ -123,6 +125,12 @@ impl RunningShop {
     #[must_use]
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.place.path(name)
+    }
+
+    /// The private PostgreSQL, if this shop runs one.
+    #[must_use]
+    pub fn private_cluster(&self) -> Option<&Cluster> {
+        self.database.private_cluster()
     }
 
     /// Waits until something fails that the shop cannot go on without, and says what.

@@ -7,6 +7,7 @@ use axum::{
 };
 use banyan_net::Problem;
 use serde::de::DeserializeOwned;
+use tower_http::timeout::TimeoutError;
 
 /// A JSON body, whole and of the right shape.
 pub(crate) struct Body<T>(pub T);
@@ -19,6 +20,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Json::<T>::from_request(request, state).await.map_err(|rejection| explain(&rejection))?;
         Ok(Self(value))
     }
+}
+
+/// Said by whoever notices first: the limit, or the reader of the body.
+pub(super) fn too_large() -> Problem {
+    let detail = format!("a body has at most {} bytes", super::BODY_BYTES_MAX);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<TimeoutError>())
 }
 
 fn explain(rejection: &JsonRejection) -> Problem {
@@ -34,8 +45,13 @@ fn explain(rejection: &JsonRejection) -> Problem {
             "send Content-Type: application/json",
         ),
         other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large")
+            too_large()
         }
+        other if is_late(other) => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_too_slow",
+            format!("a body arrives within {} s", super::BODY_TIME_MAX.as_secs()),
+        ),
         _ => Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body did not arrive whole"),
     }
 }

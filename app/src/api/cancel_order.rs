@@ -34,9 +34,12 @@ pub(crate) struct Cancel {
         (status = 400, description = "Malformed JSON.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 404, description = "No such order, or somebody else's.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 410, description = "Too late: it has been handed over.", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
         (status = 422, description = "An invalid reason.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]

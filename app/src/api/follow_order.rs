@@ -40,6 +40,7 @@ const STREAM_TIME_MAX: Duration = Duration::from_secs(600);
         (status = 401, description = "No valid token.", body = Problem),
         (status = 404, description = "No such order, or somebody else's.", body = Problem),
         (status = 429, description = "Too many streams are open.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
@@ -101,11 +102,12 @@ impl Following {
                     Event::default().id(event.version.to_string()).event(&event.kind).json_data(&event);
                 return json.ok();
             }
-            if self.ended || tokio::time::Instant::now() >= self.until {
+            if self.ended || self.api.stop.is_cancelled() || tokio::time::Instant::now() >= self.until {
                 return None;
             }
             match self.api.orders.events(self.order, self.after).await {
                 banyan_kernel::Answer::Done(events) if !events.is_empty() => self.ready.extend(events),
+                // A stop is noticed within a poll.
                 _ => Signal::wait(&mut self.signal, POLL).await,
             }
         }

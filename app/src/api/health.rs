@@ -6,16 +6,20 @@ use banyan_net::Problem;
 use super::{Api, done};
 
 /// The process answers.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "Alive.")))]
+#[utoipa::path(
+    get, path = "/health/live", tag = "health", security(()),
+    responses((status = 200, description = "Alive."))
+)]
 pub(crate) async fn live() -> StatusCode {
     StatusCode::OK
 }
 
 /// The process can sell: its databases answer.
 #[utoipa::path(
-    get, path = "/health/ready", tag = "health",
+    get, path = "/health/ready", tag = "health", security(()),
     responses(
         (status = 200, description = "Ready."),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "A database does not answer.", body = Problem),
     )
 )]

@@ -6,6 +6,7 @@ mod coalesce;
 mod follow_order;
 mod health;
 mod idempotency;
+mod lines;
 mod page;
 mod place_order;
 mod products;
@@ -29,7 +30,8 @@ use catalog_api::Catalog;
 use inventory_api::Inventory;
 use orders_api::Orders;
 use tokio::sync::Semaphore;
-use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyTimeoutLayer};
+use tokio_util::sync::CancellationToken;
+use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyDeadlineLayer};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -37,7 +39,7 @@ pub use coalesce::Coalescer;
 
 /// The largest body taken.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The slowest body taken.
+/// How long a body may take, from its first byte to its last.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Streams of events open at once.
 const STREAMS_MAX: usize = 256;
@@ -59,6 +61,8 @@ pub struct Api {
     pub orders_signal: Signal,
     /// Bounds open streams.
     pub streams: Arc<Semaphore>,
+    /// Ends open streams when the shop stops.
+    pub stop: CancellationToken,
 }
 
 impl Api {
@@ -131,23 +135,24 @@ pub fn router(api: Api) -> Router {
         })
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIME_MAX))
+        .layer(RequestBodyDeadlineLayer::new(BODY_TIME_MAX))
         .layer(axum::middleware::map_response(guard_headers))
         .with_state(api)
 }
 
 async fn guard_headers(mut response: axum::response::Response) -> axum::response::Response {
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     // A limit's or an extractor's plain text becomes a problem as well.
     let status = response.status();
     let is_problem =
         response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
     if status == StatusCode::PAYLOAD_TOO_LARGE && !is_problem {
-        return Problem::new(status, "body_too_large", format!("a body has at most {BODY_BYTES_MAX} bytes"))
-            .into_response();
+        response = body::too_large().into_response();
+    } else if (status.is_client_error() || status.is_server_error()) && !is_problem {
+        response = Problem::new(status, "bad_request", "the request cannot be read").into_response();
     }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -1,7 +1,5 @@
 //! `POST /v1/orders`
 
-use std::collections::BTreeSet;
-
 use axum::{
     Json,
     extract::State,
@@ -19,6 +17,7 @@ use super::{
     body::Body,
     done,
     idempotency::{IdempotencyKey, replayed},
+    lines::{self, WantedLine},
     trace::ClientTrace,
 };
 
@@ -28,7 +27,7 @@ use super::{
 pub(crate) struct Basket {
     /// What, each product once.
     #[schema(min_items = 1, max_items = 200)]
-    lines: Vec<Line>,
+    lines: Vec<WantedLine>,
     /// The gateway's name for the card, never a card number.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "pm_card_visa")]
     payment_method: String,
@@ -47,11 +46,13 @@ pub(crate) struct Basket {
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not a customer.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 409, description = "The same key is being worked on; ask again.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
         (status = 422, description = "An invalid or unknown product, or the key was used with another body.", body = Problem),
         (status = 429, description = "Too many wait; ask again.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again with the same key.", body = Problem),
     )
 )]
@@ -69,7 +70,7 @@ pub(crate) async fn place_order(
         order,
         customer,
         request_hash: request_hash(&basket),
-        lines: basket.lines,
+        lines: basket.lines.into_iter().map(Line::from).collect(),
         payment_method: basket.payment_method,
         context: Context { actor: principal.0, trace: trace.or_root(order) },
     };
@@ -83,18 +84,12 @@ pub(crate) async fn place_order(
 }
 
 fn check(basket: &Basket) -> Result<(), Problem> {
-    let wrong = |detail: String| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
-    if basket.lines.is_empty() || basket.lines.len() > LINES_MAX {
-        return wrong(format!("an order has 1 to {LINES_MAX} lines"));
-    }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = basket.lines.iter().find(|line| !seen.insert(&line.sku)) {
-        return wrong(format!("product {} is named twice", twice.sku));
-    }
+    lines::check("an order", &basket.lines, LINES_MAX)?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     let method = &basket.payment_method;
     if !(1..=64).contains(&method.len()) || !method.bytes().all(plain) {
-        return wrong("a payment_method is 1 to 64 letters, digits, dashes or underscores".to_owned());
+        let detail = "a payment_method is 1 to 64 letters, digits, dashes or underscores";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
     }
     Ok(())
 }

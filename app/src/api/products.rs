@@ -66,7 +66,7 @@ pub(crate) struct WantedProducts {
 
 /// Lists products in SKU order. Needs no token.
 #[utoipa::path(
-    get, path = "/v1/products", tag = "catalog", params(ProductsQuery),
+    get, path = "/v1/products", tag = "catalog", security(()), params(ProductsQuery),
     responses(
         (status = 200, description = "A page.", body = Products),
         (status = 400, description = "No such SKU or limit.", body = Problem),
@@ -90,7 +90,7 @@ pub(crate) async fn list_products(
 
 /// Shows a product. Needs no token.
 #[utoipa::path(
-    get, path = "/v1/products/{sku}", tag = "catalog",
+    get, path = "/v1/products/{sku}", tag = "catalog", security(()),
     params(("sku" = String, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "The product.", body = Product),
@@ -118,6 +118,8 @@ pub(crate) async fn show_product(
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
         (status = 422, description = "An invalid product.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),

@@ -42,6 +42,8 @@ pub(crate) struct OrdersPage {
         (status = 200, description = "A page.", body = OrdersPage),
         (status = 400, description = "No such cursor or limit.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn list_orders(
@@ -88,6 +90,7 @@ fn parse_cursor(text: &str) -> Option<(Timestamp, OrderId)> {
         (status = 304, description = "Not changed."),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 404, description = "No such order, or somebody else's.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]

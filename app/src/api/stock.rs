@@ -16,6 +16,7 @@ use super::{
     body::Body,
     done,
     idempotency::{IdempotencyKey, replayed},
+    lines::{self, WantedLine},
     trace::ClientTrace,
 };
 
@@ -25,7 +26,7 @@ use super::{
 pub(crate) struct Receipt {
     /// Each product once.
     #[schema(min_items = 1, max_items = 200)]
-    lines: Vec<Line>,
+    lines: Vec<WantedLine>,
 }
 
 /// Books a delivery into stock (staff).
@@ -38,8 +39,11 @@ pub(crate) struct Receipt {
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
         (status = 422, description = "Invalid lines, or the key was used with others.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again with the same key.", body = Problem),
     )
 )]
@@ -51,27 +55,15 @@ pub(crate) async fn receive_stock(
     Body(receipt): Body<Receipt>,
 ) -> Result<(StatusCode, HeaderMap, Json<StockReceived>), Problem> {
     principal.staff()?;
-    check(&receipt)?;
+    lines::check("a receipt", &receipt.lines, RECEIPT_LINES_MAX)?;
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace };
-    let batch = vec![ReceiveStock { key, lines: receipt.lines }];
+    let batch = vec![ReceiveStock { key, lines: receipt.lines.into_iter().map(Line::from).collect() }];
     let answer = api.inventory.receive(context, batch).await.pop();
     let answer = answer.ok_or_else(|| Problem::unavailable("inventory did not answer"))?;
     let received = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     Ok((StatusCode::CREATED, replayed(received.repeated), Json(received)))
-}
-
-fn check(receipt: &Receipt) -> Result<(), Problem> {
-    let wrong = |detail: String| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
-    if receipt.lines.is_empty() || receipt.lines.len() > RECEIPT_LINES_MAX {
-        return wrong(format!("a receipt has 1 to {RECEIPT_LINES_MAX} lines"));
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    match receipt.lines.iter().find(|line| !seen.insert(&line.sku)) {
-        Some(twice) => wrong(format!("product {} is named twice", twice.sku)),
-        None => Ok(()),
-    }
 }
 
 /// Shows how much there is of a product (staff).
@@ -83,6 +75,7 @@ fn check(receipt: &Receipt) -> Result<(), Problem> {
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 404, description = "Never received.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]

@@ -12,12 +12,13 @@ mod run;
 mod sandbox;
 mod serve;
 mod token;
+mod yardstick;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::default_data_dir;
+use crate::{compose::Swap, config::default_data_dir};
 
 /// A shop you can take apart while it is open.
 #[derive(Parser)]
@@ -73,10 +74,16 @@ enum Command {
     Reset(reset::ResetArgs),
 }
 
-/// Parses, runs, and says in one line what went wrong.
+/// Parses the program's arguments, runs, and says in one line what went wrong.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    main_with(std::env::args_os(), std::convert::identity)
+}
+
+/// As [`main`], over these arguments; a shop that is served is wired as `swap` hands its parts on.
+#[must_use]
+pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCode {
+    let cli = Cli::parse_from(args);
     let format =
         if cli.common.log_json { banyan_host::LogFormat::Json } else { banyan_host::LogFormat::Text };
     banyan_host::log_to_stderr(format, &cli.common.log);
@@ -84,15 +91,15 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let code = runtime.block_on(execute(cli)).unwrap_or_else(|error| fail(&error));
+    let code = runtime.block_on(execute(cli, swap)).unwrap_or_else(|error| fail(&error));
     runtime.shutdown_background();
     code
 }
 
-async fn execute(cli: Cli) -> Result<ExitCode, String> {
+async fn execute(cli: Cli, swap: Swap) -> Result<ExitCode, String> {
     let common = cli.common;
     match cli.command {
-        Command::Serve(args) => serve::serve(&common, args).await,
+        Command::Serve(args) => serve::serve(&common, args, swap).await,
         Command::Run(args) => run::run(&common, args).await,
         Command::Sandbox(args) => sandbox::sandbox(args).await,
         Command::Replay(args) => replay::replay(&common, args).await,
@@ -108,7 +115,8 @@ async fn execute(cli: Cli) -> Result<ExitCode, String> {
 }
 
 fn postgres(common: &Common) -> Result<ExitCode, String> {
-    let found = banyan_postgres::find_for(&common.data.join("postgres")).map_err(|error| error.to_string())?;
+    let found =
+        banyan_postgres::find_for(&common.data.join("postgres")).map_err(|error| error.to_string())?;
     println!("PostgreSQL {} in {}", found.major, found.bin_dir.display());
     Ok(ExitCode::SUCCESS)
 }

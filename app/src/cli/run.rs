@@ -9,6 +9,7 @@ use super::{
     client::{self, Client},
     replay,
     serve::{self, ServeArgs},
+    yardstick,
 };
 use crate::{place, replay::Report, shop::RunningShop};
 
@@ -27,6 +28,9 @@ pub(super) struct RunArgs {
     /// Plays only so many baskets.
     #[arg(long)]
     limit: Option<usize>,
+    /// What PostgreSQL alone is measured by, where psql and pgbench are installed.
+    #[arg(long, default_value = "lab/yardstick")]
+    yardstick: PathBuf,
     /// Ends after the report and the audit instead of serving; exit code 1 unless all is well.
     #[arg(long)]
     once: bool,
@@ -34,7 +38,7 @@ pub(super) struct RunArgs {
 
 pub(super) async fn run(common: &Common, args: RunArgs) -> Result<ExitCode, String> {
     let config = args.serve.clone().with_everyday_faults().with_hold(HOLD_S).config(common)?;
-    let shop = RunningShop::start(config).await.map_err(|error| error.to_string())?;
+    let shop = RunningShop::start(config, std::convert::identity).await.map_err(|error| error.to_string())?;
     println!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
     let last: Option<Report> =
         place::read(&common.data, replay::REPORT).map_err(|error| error.to_string())?;
@@ -57,6 +61,12 @@ pub(super) async fn run(common: &Common, args: RunArgs) -> Result<ExitCode, Stri
 async fn first(common: &Common, shop: &RunningShop, args: &RunArgs) -> Result<u8, String> {
     let mut options = replay::options(common, &shop.running, args.sample.clone())?;
     options.limit = args.limit;
+    if let Some(cluster) = shop.private_cluster() {
+        match yardstick::measure(cluster, &args.yardstick).await {
+            Ok(per_s) => options.yardstick_per_s = Some(per_s),
+            Err(why) => println!("no yardstick: {why}"),
+        }
+    }
     let (code, report) = replay::play(options).await;
     if let Some(report) = report {
         print!("\n{}\n", report.text());

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::{
+    compose::Swap,
     config::{Config, Outside},
     shop::RunningShop,
 };
@@ -107,8 +108,8 @@ fn password_of(url: &str) -> String {
     user.split_once(':').map_or(String::new(), |(_, password)| password.to_owned())
 }
 
-pub(super) async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
-    let shop = RunningShop::start(args.config(common)?).await.map_err(|error| error.to_string())?;
+pub(super) async fn serve(common: &Common, args: ServeArgs, swap: Swap) -> Result<ExitCode, String> {
+    let shop = RunningShop::start(args.config(common)?, swap).await.map_err(|error| error.to_string())?;
     println!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
     until_stopped(shop).await
 }

@@ -48,6 +48,10 @@ impl Database {
         Ok(())
     }
 
+    pub(super) fn private_cluster(&self) -> Option<&Cluster> {
+        self.private.as_ref().map(|(cluster, _)| cluster)
+    }
+
     pub(super) async fn stop(self, mode: StopMode) {
         if let Some((cluster, supervisor)) = self.private {
             if let Err(error) = cluster.stop(mode).await {
