@@ -1,1 +1,5 @@
 //! Scenarios, bench, simulation and architecture tests on real processes.
+//!
+//! [`stage`] starts, stops and faults shops as a person at a terminal would; everything else plays on it.
+
+pub mod stage;

@@ -1,0 +1,232 @@
+//! A shop as its customers, its staff and its operators reach it. A copy goes with each task.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use banyan_store::sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{book::Outside, marked, run};
+
+/// No answer of a shop takes longer, a large audit apart.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// What a shop answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether it is the first answer again.
+    pub replayed: bool,
+    /// The body; null where it is no JSON.
+    pub json: Value,
+}
+
+/// Reaches one shop, whether it runs or not.
+#[derive(Clone)]
+pub struct ShopClient {
+    /// `http://HOST:PORT` of the public API.
+    pub api: String,
+    /// `http://HOST:PORT` of the admin API.
+    pub admin: String,
+    /// The data folder.
+    pub data: PathBuf,
+    program: PathBuf,
+    stage: PathBuf,
+    http: reqwest::Client,
+    tokens: Arc<Mutex<HashMap<String, String>>>,
+}
+
+impl ShopClient {
+    pub(super) fn new(
+        program: &Path,
+        stage: &Path,
+        data: PathBuf,
+        (api_port, admin_port): (u16, u16),
+    ) -> Self {
+        let http = reqwest::Client::builder().timeout(ANSWER).build().expect("a client without TLS");
+        let address = |port| format!("http://127.0.0.1:{port}");
+        let (program, stage) = (program.to_owned(), stage.to_owned());
+        let (api, admin) = (address(api_port), address(admin_port));
+        Self { api, admin, data, program, stage, http, tokens: Arc::default() }
+    }
+
+    /// A command of `banyan` on this shop's data folder, not yet run.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = marked(&self.program, &self.stage, args);
+        command.arg("--data").arg(&self.data);
+        command
+    }
+
+    /// Runs a command of `banyan` on this shop's data folder to its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn banyan(&self, args: &[&str]) -> Output {
+        run(self.command(args)).await
+    }
+
+    /// Plays a file with `banyan replay` to its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn replay(&self, file: &Path, args: &[&str]) -> Output {
+        let mut command = self.command(&["replay"]);
+        command.arg(file).args(args);
+        run(command).await
+    }
+
+    /// What `banyan audit --json` found.
+    ///
+    /// # Panics
+    /// When it found nothing that can be read.
+    pub async fn audit(&self) -> Value {
+        let output = self.banyan(&["audit", "--json"]).await;
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no audit: {output:?}"))
+    }
+
+    /// A token of role staff.
+    pub async fn staff_token(&self) -> String {
+        self.token("staff", &["--role", "staff"]).await
+    }
+
+    /// A token of the customer of that name.
+    pub async fn customer_token(&self, name: &str) -> String {
+        self.token(&format!("customer {name}"), &["--role", "customer", "--customer", name]).await
+    }
+
+    async fn token(&self, whose: &str, args: &[&str]) -> String {
+        let known = || self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = known().get(whose) {
+            return token.clone();
+        }
+        let output = self.banyan(&[&["token", "--valid-s", "86400"], args].concat()).await;
+        assert!(output.status.success(), "no token: {output:?}");
+        let token = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        known().insert(whose.to_owned(), token.clone());
+        token
+    }
+
+    /// Asks; an error when there is no answer.
+    ///
+    /// # Errors
+    /// When the shop is away, or went away before it answered.
+    pub async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        token: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self.http.request(method, url).bearer_auth(token);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let replayed = answer.headers().contains_key("Idempotent-Replayed");
+        let json = serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null);
+        Ok(Answer { status, replayed, json })
+    }
+
+    /// `GET` of the public API.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn get(&self, path: &str, token: &str) -> (u16, Value) {
+        let url = format!("{}{path}", self.api);
+        self.must(Method::GET, &url, token, None, None).await
+    }
+
+    /// `POST` to the public API.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn post(&self, path: &str, token: &str, key: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}{path}", self.api);
+        self.must(Method::POST, &url, token, Some(key), Some(body)).await
+    }
+
+    /// A call of the admin API, as staff.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn operate(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let token = self.staff_token().await;
+        self.must(method, &format!("{}{path}", self.admin), &token, None, body).await
+    }
+
+    async fn must(
+        &self,
+        method: Method,
+        url: &str,
+        token: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
+        let answer = self.ask(method, url, token, key, body).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{url} does not answer: {error:?}"));
+        (answer.status, answer.json)
+    }
+
+    /// How the superuser connects to the shop's private PostgreSQL, which outlives a killed shop.
+    ///
+    /// # Panics
+    /// When none runs.
+    #[must_use]
+    pub fn superuser(&self) -> PgConnectOptions {
+        let (socket_dir, port) = self.socket();
+        PgConnectOptions::new().socket(socket_dir).port(port).username("postgres").database("banyan")
+    }
+
+    /// A few connections of the superuser's.
+    #[must_use]
+    pub fn superuser_pool(&self) -> PgPool {
+        PgPoolOptions::new().max_connections(2).connect_lazy_with(self.superuser())
+    }
+
+    /// `DATABASE_URL` of the shop's private PostgreSQL, for another shop.
+    ///
+    /// # Panics
+    /// When none runs.
+    #[must_use]
+    pub fn database_url(&self) -> String {
+        let (socket_dir, port) = self.socket();
+        format!("postgres://postgres@localhost:{port}/banyan?host={}", socket_dir.display())
+    }
+
+    /// The outside world of this shop: its private sandbox.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        Outside::of(&self.data, self.http.clone())
+    }
+
+    /// Lines 5 and 4 of `postmaster.pid`.
+    fn socket(&self) -> (PathBuf, u16) {
+        let path = self.data.join("postgres/postmaster.pid");
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no PostgreSQL in {path:?}"));
+        let line = |n: usize| text.lines().nth(n).unwrap_or_default().trim().to_owned();
+        let dir = line(4);
+        (
+            if dir.is_empty() { self.data.join("postgres") } else { dir.into() },
+            line(3).parse().expect("a port"),
+        )
+    }
+}
