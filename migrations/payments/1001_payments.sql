@@ -6,7 +6,7 @@ create table payment (
     slot smallint not null,
     currency text not null,
     method text not null,
-    traceparent text not null,
+    trace uuid not null,
     -- The gateway's id; none before it answered.
     reference text,
     attempt int not null,

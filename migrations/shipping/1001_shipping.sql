@@ -5,7 +5,7 @@ create table shipment (
     customer_id uuid,
     items bigint not null,
     slot smallint not null,
-    traceparent text not null,
+    trace uuid not null,
     -- The carrier's; none before it answered.
     carrier_id text,
     tracking text,

@@ -24,6 +24,8 @@ pub(crate) fn judge(
         }
         State::Voiding if newer => under_way(payment),
         State::Refunding | State::Refunded if newer => Judged::Answer(Answer::Rejected(Refusal::cancelled())),
+        // It finds what is held, and owns it from now on: an undo of the earlier attempt touches it no more.
+        _ if newer => Judged::Record(Payment { attempt, ..payment.clone() }, answer(payment)),
         _ => Judged::Answer(answer(payment)),
     }
 }

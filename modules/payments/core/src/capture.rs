@@ -26,16 +26,24 @@ pub(crate) fn judge(
             Judged::Answer(Answer::Rejected(refusal.clone()))
         }
         (State::Authorising | State::Capturing | State::Voiding, _) => under_way(payment),
-        (State::Captured | State::Refunding | State::Refunded, _) => {
-            let asked_again = payment.capture_asked_again;
-            Judged::Answer(Answer::Done(PaymentCapturedReply { asked_again }))
+        (State::Refunding | State::Refunded, _) if newer => {
+            Judged::Answer(Answer::Rejected(Refusal::cancelled()))
         }
+        // It finds what was taken, and owns it from now on: an undo of the earlier attempt touches it no more.
+        (State::Captured, _) if newer => {
+            Judged::Record(Payment { capture_attempt: attempt, ..payment.clone() }, done(payment))
+        }
+        (State::Captured | State::Refunding | State::Refunded, _) => Judged::Answer(done(payment)),
         _ => not_authorised(),
     }
 }
 
 fn asked_for(payment: &Payment, attempt: i32) -> Payment {
     Payment { capture_attempt: attempt, refusal: None, ..payment.intending(State::Capturing) }
+}
+
+fn done(payment: &Payment) -> Answer<PaymentCapturedReply> {
+    Answer::Done(PaymentCapturedReply { asked_again: payment.capture_asked_again })
 }
 
 fn not_authorised() -> Judged<Payment, PaymentCapturedReply> {

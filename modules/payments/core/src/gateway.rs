@@ -37,7 +37,8 @@ impl Gateway {
 
     async fn send(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
         let (path, fields) = request(payment);
-        let metadata = [("order", id.order.to_string()), ("step", id.step.clone()), ("attempt", id.attempt.to_string())];
+        let metadata =
+            [("order", id.order.to_string()), ("step", id.step.clone()), ("attempt", id.attempt.to_string())];
         let metadata = metadata.map(|(name, value)| (format!("metadata[{name}]"), value));
         let fields: Vec<(String, String)> = fields.into_iter().chain(metadata).collect();
         let call = Call {
@@ -57,13 +58,26 @@ impl Gateway {
         let path = match payment.state {
             State::Authorising => {
                 let query = format!("metadata['order']:'{}'", id.order);
-                format!("{INTENTS}/search?{}", form(&[("query".to_owned(), query), ("limit".to_owned(), "100".to_owned())]))
+                format!(
+                    "{INTENTS}/search?{}",
+                    form(&[("query".to_owned(), query), ("limit".to_owned(), "100".to_owned())])
+                )
             }
-            State::Refunding => format!("/v1/refunds?{}", form(&[("payment_intent".to_owned(), reference.to_owned())])),
+            State::Refunding => {
+                format!("/v1/refunds?{}", form(&[("payment_intent".to_owned(), reference.to_owned())]))
+            }
             _ => format!("{INTENTS}/{reference}"),
         };
         let (step, delivery) = (format!("look up {}", id.step), payment.intent.tries);
-        let call = Call { trace: &payment.trace, step: &step, method: Method::GET, path, body: None, key: None, delivery };
+        let call = Call {
+            trace: &payment.trace,
+            step: &step,
+            method: Method::GET,
+            path,
+            body: None,
+            key: None,
+            delivery,
+        };
         self.caller.call(call).await
     }
 }
@@ -166,7 +180,9 @@ fn by_intent(payment: &Payment, intent: &Json) -> Outcome<String> {
 
 fn adopted(payment: &Payment, intent: &Json) -> Outcome<String> {
     let same = intent["amount"] == payment.amount.minor
-        && intent["currency"].as_str().is_some_and(|code| code.eq_ignore_ascii_case(payment.amount.currency.as_str()));
+        && intent["currency"]
+            .as_str()
+            .is_some_and(|code| code.eq_ignore_ascii_case(payment.amount.currency.as_str()));
     match intent["id"].as_str() {
         Some(id) if same => Outcome::Done(id.to_owned()),
         Some(id) => Outcome::Broken(format!("{id} is about another amount")),
@@ -237,9 +253,7 @@ mod tests {
         let card = json!({ "error": { "code": "card_declined", "decline_code": "insufficient_funds", "message": "No." } });
         let expired = json!({ "error": { "code": "expired_card", "message": "No." } });
         let error = |code: &str| json!({ "error": { "code": code, "message": "No." } });
-        let standing = |status: &str| {
-            json!({ "error": { "code": "payment_intent_unexpected_state", "payment_intent": intent(status) } })
-        };
+        let standing = |status: &str| json!({ "error": { "code": "payment_intent_unexpected_state", "payment_intent": intent(status) } });
         let refund = json!({ "id": "re_1", "status": "succeeded", "amount": 500 });
         let other = json!({ "id": "pi_2", "status": "requires_capture", "amount": 501, "currency": "usd" });
         for (state, status, body, expected) in [

@@ -28,8 +28,8 @@ use banyan_kernel::{Answer, Command};
 use banyan_net::outbound::ask;
 use banyan_store::{Schema, Store};
 use payments_api::{
-    AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, RefundPayment,
-    VoidPayment,
+    AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone,
+    RefundPayment, VoidPayment,
 };
 
 use gateway::Gateway;

@@ -1,25 +1,25 @@
 //! The row: one payment, what it came to, and the call under way.
 
 use banyan_kernel::{Command, CommandId, Currency, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of};
-use banyan_net::outbound::{Intent, Record};
+use banyan_net::outbound::{Intent, Record, trace_id};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Uuid};
 
 pub(crate) const READ: &str = "select * from payment where order_id = any($1) order by order_id";
 
-pub(crate) const INSERT: &str = "insert into payment (order_id, amount_minor, slot, currency, method, traceparent, reference, \
+pub(crate) const INSERT: &str = "insert into payment (order_id, amount_minor, slot, currency, method, trace, reference, \
      attempt, capture_attempt, version, tries, again, look_ups, barred, asked_again, capture_asked_again, state, \
      first_sent_at, next_try_at, refusal_code, refusal_detail, broken) \
-     select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::text[], $5::text[], $6::text[], $7::text[], \
+     select * from unnest($1::uuid[], $2::int8[], $3::int2[], $4::text[], $5::text[], $6::uuid[], $7::text[], \
      $8::int4[], $9::int4[], $10::int8[], $11::int4[], $12::int4[], $13::int4[], $14::bool[], $15::bool[], \
      $16::bool[], $17::text[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[], $22::text[])";
 
 /// The slot is the order's and stays; it is bound, as both statements are bound alike.
 pub(crate) const UPDATE: &str = "update payment p set amount_minor = t.amount, currency = t.currency, method = t.method, \
-     traceparent = t.trace, reference = t.reference, attempt = t.attempt, capture_attempt = t.capture, \
+     trace = t.trace, reference = t.reference, attempt = t.attempt, capture_attempt = t.capture, \
      version = t.version, tries = t.tries, again = t.again, look_ups = t.look_ups, barred = t.barred, \
      asked_again = t.asked, capture_asked_again = t.capture_asked, state = t.state, first_sent_at = t.first, \
      next_try_at = t.next, refusal_code = t.code, refusal_detail = t.detail, broken = t.broken \
-     from unnest($1::uuid[], $2::int8[], $3::int2[], $4::text[], $5::text[], $6::text[], $7::text[], \
+     from unnest($1::uuid[], $2::int8[], $3::int2[], $4::text[], $5::text[], $6::uuid[], $7::text[], \
      $8::int4[], $9::int4[], $10::int8[], $11::int4[], $12::int4[], $13::int4[], $14::bool[], $15::bool[], \
      $16::bool[], $17::text[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[], $22::text[]) \
      as t(id, amount, slot, currency, method, trace, reference, attempt, capture, version, tries, again, look_ups, \
@@ -130,7 +130,7 @@ impl Payment {
             order: OrderId(row.try_get("order_id")?),
             amount: Money { minor: row.try_get("amount_minor")?, currency },
             method: row.try_get("method")?,
-            trace: parsed(row, "traceparent")?,
+            trace: TraceParent::root(row.try_get("trace")?),
             state: State::parse(&state).ok_or_else(|| sqlx::Error::Decode(state.into()))?,
             reference: row.try_get("reference")?,
             attempt: row.try_get("attempt")?,
@@ -221,7 +221,7 @@ pub(crate) async fn put(
         .bind(all(rows, |p| slot_of(&p.order.to_string()) as i16))
         .bind(all(rows, |p| p.amount.currency.as_str()))
         .bind(all(rows, |p| p.method.as_str()))
-        .bind(all(rows, |p| p.trace.to_string()))
+        .bind(all(rows, |p| trace_id(&p.trace)))
         .bind(all(rows, |p| p.reference.as_deref()))
         .bind(all(rows, |p| p.attempt))
         .bind(all(rows, |p| p.capture_attempt))

@@ -8,7 +8,10 @@ use crate::payment::{Payment, State, attempt_of};
 
 const UNDONE: Answer<PaymentUndone> = Answer::Done(PaymentUndone {});
 
-pub(crate) fn judge(payment: Option<&Payment>, command: &Command<RefundPayment>) -> Judged<Payment, PaymentUndone> {
+pub(crate) fn judge(
+    payment: Option<&Payment>,
+    command: &Command<RefundPayment>,
+) -> Judged<Payment, PaymentUndone> {
     let attempt = attempt_of(command);
     let Some(payment) = payment else {
         // Only the capture is undone: an authorisation may still come, of which nothing will be taken.
@@ -18,7 +21,9 @@ pub(crate) fn judge(payment: Option<&Payment>, command: &Command<RefundPayment>)
         State::Refunded => Judged::Answer(UNDONE),
         // What that attempt did was settled before a later one was made.
         _ if attempt < payment.capture_attempt => Judged::Answer(UNDONE),
-        State::Captured => Judged::Intend(payment.intending(State::Refunding)),
+        State::Captured => {
+            Judged::Intend(Payment { capture_attempt: attempt, ..payment.intending(State::Refunding) })
+        }
         State::Capturing | State::Refunding => under_way(payment),
         _ if payment.barred => Judged::Answer(UNDONE),
         _ => barred(payment, attempt),

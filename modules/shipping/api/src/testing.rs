@@ -1,1 +1,9 @@
-//! Fake and conformance suite of the port.
+//! Shipping in memory, and what every implementation must do.
+
+mod conformance;
+mod fake;
+mod words;
+
+pub use conformance::{UnderTest, ask_until_settled, conformance};
+pub use fake::{FakeShipping, Said};
+pub use words::{book, cancel, context, order};

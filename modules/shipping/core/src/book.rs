@@ -21,6 +21,10 @@ pub(crate) fn judge(
         State::Booking => under_way(shipment),
         State::Cancelling if newer => under_way(shipment),
         State::Refused | State::Cancelled if newer => Judged::Intend(asked_for(Some(shipment), command)),
+        // It finds what is booked, and owns it from now on: an undo of the earlier attempt touches it no more.
+        State::Booked | State::Dispatched if newer => {
+            Judged::Record(Shipment { attempt, ..shipment.clone() }, answer(shipment))
+        }
         _ => Judged::Answer(answer(shipment)),
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn judge(
         State::Refused | State::Cancelled => Judged::Answer(UNDONE),
         State::Booked => Judged::Intend(Shipment {
             state: State::Cancelling,
+            attempt,
             intent: Intent::default(),
             reason,
             ..shipment.clone()

@@ -65,8 +65,15 @@ impl Carrier {
             _ => format!("{SHIPMENTS}?reference={}", id.order),
         };
         let (step, delivery) = (format!("look up {}", id.step), shipment.intent.tries);
-        let call =
-            Call { trace: &shipment.trace, step: &step, method: Method::GET, path, body: None, key: None, delivery };
+        let call = Call {
+            trace: &shipment.trace,
+            step: &step,
+            method: Method::GET,
+            path,
+            body: None,
+            key: None,
+            delivery,
+        };
         self.caller.call(call).await
     }
 }

@@ -1,25 +1,25 @@
 //! The row: one shipment, what it came to, and the call under way.
 
 use banyan_kernel::{Command, CommandId, CustomerId, OrderId, Refusal, Timestamp, TraceParent, slot_of};
-use banyan_net::outbound::{Intent, Record};
+use banyan_net::outbound::{Intent, Record, trace_id};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Uuid};
 
 pub(crate) const READ: &str = "select * from shipment where order_id = any($1) order by order_id";
 
-pub(crate) const INSERT: &str = "insert into shipment (order_id, customer_id, items, slot, traceparent, carrier_id, tracking, \
+pub(crate) const INSERT: &str = "insert into shipment (order_id, customer_id, items, slot, trace, carrier_id, tracking, \
      attempt, version, tries, again, look_ups, asked_again, state, orders_seen, first_sent_at, next_try_at, \
      refusal_code, refusal_detail, reason, broken) \
-     select * from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::text[], $6::text[], $7::text[], \
+     select * from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
      $8::int4[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::bool[], $14::text[], $15::int8[], \
      $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[])";
 
 /// The slot is the order's and stays; it is bound, as both statements are bound alike.
-pub(crate) const UPDATE: &str = "update shipment s set customer_id = t.customer, items = t.items, traceparent = t.trace, \
+pub(crate) const UPDATE: &str = "update shipment s set customer_id = t.customer, items = t.items, trace = t.trace, \
      carrier_id = t.carrier, tracking = t.tracking, attempt = t.attempt, version = t.version, tries = t.tries, \
      again = t.again, look_ups = t.look_ups, asked_again = t.asked, state = t.state, orders_seen = t.seen, \
      first_sent_at = t.first, next_try_at = t.next, refusal_code = t.code, refusal_detail = t.detail, \
      reason = t.reason, broken = t.broken \
-     from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::text[], $6::text[], $7::text[], \
+     from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
      $8::int4[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::bool[], $14::text[], $15::int8[], \
      $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[]) \
      as t(id, customer, items, slot, trace, carrier, tracking, attempt, version, tries, again, look_ups, asked, \
@@ -110,7 +110,6 @@ impl Shipment {
     }
 
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let trace: String = row.try_get("traceparent")?;
         let state: String = row.try_get("state")?;
         let code: Option<String> = row.try_get("refusal_code")?;
         let detail: Option<String> = row.try_get("refusal_detail")?;
@@ -120,7 +119,7 @@ impl Shipment {
             order: OrderId(row.try_get("order_id")?),
             customer: row.try_get::<Option<Uuid>, _>("customer_id")?.map(CustomerId),
             items: row.try_get("items")?,
-            trace: trace.parse().map_err(|_| sqlx::Error::Decode(trace.into()))?,
+            trace: TraceParent::root(row.try_get("trace")?),
             state: State::parse(&state).ok_or_else(|| sqlx::Error::Decode(state.into()))?,
             booking: id.zip(tracking).map(|(id, tracking)| Booking { id, tracking }),
             attempt: row.try_get("attempt")?,
@@ -201,7 +200,7 @@ pub(crate) async fn put(
         .bind(all(rows, |s| s.customer.map(|customer| customer.0)))
         .bind(all(rows, |s| s.items))
         .bind(all(rows, |s| slot_of(&s.order.to_string()) as i16))
-        .bind(all(rows, |s| s.trace.to_string()))
+        .bind(all(rows, |s| trace_id(&s.trace)))
         .bind(all(rows, |s| s.booking.as_ref().map(|booking| booking.id.as_str())))
         .bind(all(rows, |s| s.booking.as_ref().map(|booking| booking.tracking.as_str())))
         .bind(all(rows, |s| s.attempt))

@@ -46,14 +46,19 @@ where
     A: Send,
 {
     let (timing, shut) = (Timing::of(desk.caller().callee()), desk.caller().room() == Room::Shut);
-    let first = write(desk, batch.clone(), |command| command.id.order, |row, command, now| {
-        match judge(row, command) {
+    let first = write(
+        desk,
+        batch.clone(),
+        |command| command.id.order,
+        |row, command, now| match judge(row, command) {
             Judged::Answer(answer) => decided(None, answer),
             Judged::Record(row, answer) => decided(Some(row), answer),
-            Judged::Intend(_) if shut => decided(None, Answer::Unavailable("nobody answers there".to_owned())),
+            Judged::Intend(_) if shut => {
+                decided(None, Answer::Unavailable("nobody answers there".to_owned()))
+            }
             Judged::Intend(row) => intend(row, command, &timing, now),
-        }
-    });
+        },
+    );
     let first = first.await;
     let asked = first.iter().filter_map(|first| first.as_ref().ok()?.1.clone()).collect();
     let settled = perform(desk.clone(), asked).await;
@@ -106,7 +111,10 @@ fn last<D: Desk, B, A>(
 
 /// Makes all calls, a bounded number at once; commits together and tells what came within the soft wait. The
 /// slower ones go on by themselves, and commit what comes of them when it comes.
-pub(super) async fn perform<D: Desk>(desk: D, asked: Vec<Asked<D::Row>>) -> HashMap<OrderId, Settled<D::Row>> {
+pub(super) async fn perform<D: Desk>(
+    desk: D,
+    asked: Vec<Asked<D::Row>>,
+) -> HashMap<OrderId, Settled<D::Row>> {
     if asked.is_empty() {
         return HashMap::new();
     }
@@ -141,10 +149,15 @@ pub(super) async fn perform<D: Desk>(desk: D, asked: Vec<Asked<D::Row>>) -> Hash
 type Come<D> = (Asked<<D as Desk>::Row>, Outcome<<D as Desk>::Came>);
 
 async fn settle<D: Desk>(desk: &D, came: Vec<Come<D>>) -> HashMap<OrderId, Settled<D::Row>> {
-    let settled = write(desk, came, |(asked, _)| asked.row.order(), |row, (asked, outcome), now| {
-        let Some(row) = row else { return Decision { change: None, told: None, reply: None } };
-        settle_one(row, asked, outcome, now)
-    });
+    let settled = write(
+        desk,
+        came,
+        |(asked, _)| asked.row.order(),
+        |row, (asked, outcome), now| {
+            let Some(row) = row else { return Decision { change: None, told: None, reply: None } };
+            settle_one(row, asked, outcome, now)
+        },
+    );
     let settled = settled.await.into_iter().filter_map(|settled| {
         let failed = |error: &StoreError| {
             tracing::error!(%error, group = D::GROUP, correlation = "", "an outcome is not committed; it is asked for again");
@@ -175,7 +188,12 @@ fn settle_one<D: Desk>(
 }
 
 /// Whether the row's call under way is the one that was made; what settles nothing counts of the latest try alone.
-fn waits<R: Record, T>(row: &R, asked: &Asked<R>, id: &banyan_kernel::CommandId, outcome: &Outcome<T>) -> bool {
+fn waits<R: Record, T>(
+    row: &R,
+    asked: &Asked<R>,
+    id: &banyan_kernel::CommandId,
+    outcome: &Outcome<T>,
+) -> bool {
     let (now, then) = (row.intent(), asked.row.intent());
     let same = asked.row.command().as_ref() == Some(id) && now.again == then.again;
     let settles = matches!(outcome, Outcome::Done(_) | Outcome::Refused(_));

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CommandId, Context, OrderId, Refusal, Timestamp, TraceParent};
-use banyan_store::{Locks, Store, StoreError, Write, by_halves};
 use banyan_store::sqlx::{self, PgConnection};
+use banyan_store::{Locks, Store, StoreError, Write, by_halves};
 
 use super::{Caller, Intent, Outcome, Timing};
 
@@ -22,6 +22,13 @@ pub trait Record: Clone + Send + Sync + 'static {
     fn intent_mut(&mut self) -> &mut Intent;
     /// The id of the call under way; none when there is none.
     fn command(&self) -> Option<CommandId>;
+}
+
+/// A trace as rows keep it: its id, which is the correlation id. [`TraceParent::root`] leads back into it.
+#[must_use]
+pub fn trace_id(trace: &TraceParent) -> sqlx::types::Uuid {
+    // A trace id is 32 hexadecimal digits, as a UUID is.
+    trace.correlation().parse().unwrap_or_default()
 }
 
 /// What a module does with its rows and its callee; the way it goes is [`super::ask`] and [`super::Reconciler`].
@@ -45,7 +52,8 @@ pub trait Desk: Clone + Send + Sync + 'static {
     /// Makes the call under way, or looks it up. No transaction is open.
     async fn call(&self, row: &Self::Row) -> Outcome<Self::Came>;
     /// The row after its call was done or refused.
-    fn settle(row: &mut Self::Row, how: Result<Self::Came, Refusal>, context: &Context) -> Option<Self::Told>;
+    fn settle(row: &mut Self::Row, how: Result<Self::Came, Refusal>, context: &Context)
+    -> Option<Self::Told>;
     /// The rows of these orders that there are.
     async fn read(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<Self::Row>, sqlx::Error>;
     /// Puts new rows, changed rows, and what is told with them.

@@ -107,7 +107,12 @@ impl Intent {
     }
 
     /// Takes in what came of it. Told when it is settled: done, or refused.
-    pub fn meet<T>(&mut self, outcome: Outcome<T>, id: &CommandId, now: Timestamp) -> Option<Result<T, Refusal>> {
+    pub fn meet<T>(
+        &mut self,
+        outcome: Outcome<T>,
+        id: &CommandId,
+        now: Timestamp,
+    ) -> Option<Result<T, Refusal>> {
         match outcome {
             Outcome::Done(done) => return self.settled(Ok(done)),
             Outcome::Refused(refusal) => return self.settled(Err(refusal)),
@@ -128,7 +133,7 @@ impl Intent {
     }
 
     fn settled<T>(&mut self, how: Result<T, Refusal>) -> Option<Result<T, Refusal>> {
-        self.next_try_at = None;
+        (self.first_sent_at, self.next_try_at) = (None, None);
         Some(how)
     }
 
@@ -185,7 +190,8 @@ mod tests {
 
     #[test]
     fn garbage_past_the_window_breaks_it_and_silence_does_not() {
-        for (outcome, broken) in [(Outcome::Unclear("?".into()), true), (Outcome::Unknown("?".into()), false)] {
+        for (outcome, broken) in [(Outcome::Unclear("?".into()), true), (Outcome::Unknown("?".into()), false)]
+        {
             let mut intent = Intent { first_sent_at: Some(at(0)), ..Intent::default() };
             for _ in 0..10 {
                 intent.claim(&id(), &timing(), at(30));

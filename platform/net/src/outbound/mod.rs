@@ -14,7 +14,7 @@ mod reconcile;
 pub use ask::{Judge, ask};
 pub use breaker::{Admission, Breaker, Room};
 pub use callee::{Callee, Secret};
-pub use desk::{Changes, Desk, Judged, Record, under_way};
+pub use desk::{Changes, Desk, Judged, Record, trace_id, under_way};
 pub use intent::{BACK_OFF_MAX, Intent, Outcome, Timing};
 pub use reconcile::Reconciler;
 pub use reqwest::Method;
@@ -231,7 +231,9 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, CallError> {
         response.chunk().await.map_err(|error| CallError::NoAnswer(error.without_url().to_string()))?
     {
         if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(CallError::Garbage(format!("answered {status} with more than {ANSWER_BYTES_MAX} bytes")));
+            return Err(CallError::Garbage(format!(
+                "answered {status} with more than {ANSWER_BYTES_MAX} bytes"
+            )));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -95,18 +95,23 @@ impl<D: Desk> Reconciler<D> {
     /// Commits that they are being asked again; what was settled meanwhile is left alone.
     async fn claim(&self, due: Vec<OrderId>, woken: bool) -> Vec<Asked<D::Row>> {
         let (furthest, timing) = (self.furthest(), Timing::of(self.0.caller().callee()));
-        let claimed = write(&self.0, due, |order| *order, |row, _, now| {
-            let is_due = |row: &&D::Row| {
-                let next = row.intent().next_try_at;
-                next.is_some_and(|next| woken || next <= now || next > now + furthest)
-            };
-            let asked = row.filter(is_due).map(|row| {
-                let mut row = row.clone();
-                let context = Context::system(D::GROUP, *row.trace());
-                Asked::claim(row, context, &timing, now)
-            });
-            Decision { change: asked.as_ref().map(|asked| asked.row.clone()), told: None, reply: asked }
-        });
+        let claimed = write(
+            &self.0,
+            due,
+            |order| *order,
+            |row, _, now| {
+                let is_due = |row: &&D::Row| {
+                    let next = row.intent().next_try_at;
+                    next.is_some_and(|next| woken || next <= now || next > now + furthest)
+                };
+                let asked = row.filter(is_due).map(|row| {
+                    let mut row = row.clone();
+                    let context = Context::system(D::GROUP, *row.trace());
+                    Asked::claim(row, context, &timing, now)
+                });
+                Decision { change: asked.as_ref().map(|asked| asked.row.clone()), told: None, reply: asked }
+            },
+        );
         let claimed = claimed.await.into_iter().filter_map(|claimed| {
             let failed =
                 |error: &StoreError| tracing::warn!(%error, group = D::GROUP, correlation = "", "not claimed");

@@ -51,13 +51,19 @@ pub async fn conformance(on: &dyn UnderTest) {
     a_refund_before_the_capture_bars_it(on).await;
     a_refund_without_a_payment_bars_the_capture_alone(on).await;
     an_undo_touches_no_later_attempt(on).await;
+    a_later_attempt_owns_what_it_finds(on).await;
     duplicates_in_a_batch_are_one(on).await;
     answers_come_in_the_order_asked(on).await;
 }
 
 const GOOD: &str = "pm_card_visa";
 
-async fn hold(on: &dyn UnderTest, order: OrderId, attempt: u32, method: &str) -> Answer<PaymentAuthorisedReply> {
+async fn hold(
+    on: &dyn UnderTest,
+    order: OrderId,
+    attempt: u32,
+    method: &str,
+) -> Answer<PaymentAuthorisedReply> {
     ask_until_settled(on, || on.port().authorise(vec![authorise(order, attempt, method)])).await
 }
 
@@ -91,7 +97,6 @@ async fn a_repeat_gets_the_first_answer_in_each_state(on: &dyn UnderTest) {
     let held = hold(on, order, 1, GOOD).await;
     assert!(done(&held), "{held:?}");
     assert_eq!(hold(on, order, 1, GOOD).await, held);
-    assert_eq!(hold(on, order, 2, GOOD).await, held, "a later attempt finds what is held");
     let taken = take(on, order, 1).await;
     assert!(done(&taken), "{taken:?}");
     assert_eq!(take(on, order, 1).await, taken);
@@ -193,6 +198,24 @@ async fn an_undo_touches_no_later_attempt(on: &dyn UnderTest) {
     assert!(done(&let_go(on, order, 1).await));
     assert!(done(&take(on, order, 1).await));
     assert_eq!(on.book(order).await, ["declined", "authorised", "captured"]);
+}
+
+async fn a_later_attempt_owns_what_it_finds(on: &dyn UnderTest) {
+    let order = order("owns");
+    let held = hold(on, order, 1, GOOD).await;
+    assert_eq!(hold(on, order, 2, GOOD).await, held);
+    assert!(done(&let_go(on, order, 1).await));
+    let taken = take(on, order, 1).await;
+    assert!(done(&taken));
+    assert_eq!(take(on, order, 2).await, taken);
+    assert!(done(&give_back(on, order, 1).await));
+    assert_eq!(on.book(order).await, ["authorised", "captured"]);
+    for _ in 0..2 {
+        assert!(done(&give_back(on, order, 3).await));
+        assert_eq!(take(on, order, 3).await, taken, "the undo is of what was found, and its do stays done");
+    }
+    assert_eq!(code(hold(on, order, 1, GOOD).await), Refusal::EXPIRED);
+    assert_eq!(on.book(order).await, ["authorised", "captured", "refunded"]);
 }
 
 async fn duplicates_in_a_batch_are_one(on: &dyn UnderTest) {

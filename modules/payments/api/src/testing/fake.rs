@@ -151,9 +151,10 @@ impl Inner {
         if attempt > payment.attempt && payment.state == State::Refunded {
             return Answer::Rejected(Refusal::cancelled());
         }
-        if attempt > payment.attempt && again {
+        let newer = attempt > payment.attempt;
+        payment.attempt = attempt;
+        if newer && again {
             let refusal = refused.or_else(|| declined(&command.body.method));
-            payment.attempt = attempt;
             payment.method.clone_from(&command.body.method);
             payment.state = if refusal.is_some() { State::Refused } else { State::Authorised };
             let reference = format!("pi_{order}_{attempt}");
@@ -187,7 +188,8 @@ impl Inner {
         }
         let newer = attempt > payment.capture_attempt;
         match payment.state {
-            State::Captured | State::Refunded => {}
+            State::Refunded if newer => return Answer::Rejected(Refusal::cancelled()),
+            State::Captured | State::Refunded => payment.capture_attempt = attempt,
             State::Authorised | State::CaptureRefused if newer => {
                 let fails = (payment.method == "pm_sandbox_captureFails").then(generic);
                 payment.refusal = refused.or(fails);
@@ -217,7 +219,7 @@ impl Inner {
         match payment.state {
             State::Captured => return Answer::rejected("captured", "the money was taken; refund it"),
             State::Authorised | State::CaptureRefused => {
-                payment.state = State::Voided;
+                (payment.state, payment.attempt) = (State::Voided, attempt);
                 self.write(order, "cancelled");
             }
             State::Refused | State::Cancelled | State::Voided if attempt > payment.attempt => {
@@ -235,7 +237,7 @@ impl Inner {
         match payment.state {
             _ if attempt < payment.capture_attempt => {}
             State::Captured => {
-                payment.state = State::Refunded;
+                (payment.state, payment.capture_attempt) = (State::Refunded, attempt);
                 self.write(order, "refunded");
             }
             State::Refunded => {}

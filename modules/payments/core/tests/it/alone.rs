@@ -17,7 +17,10 @@ use crate::world::{SECRET, World, store};
 #[tokio::test]
 async fn what_timed_out_is_settled_without_anybody_asking_and_stop_ends_it() {
     let world = World::of_profile("authorise.timeout=100%").await;
-    let config = GatewayConfig { time_out: Duration::from_millis(100), ..GatewayConfig::new(world.sandbox.url(), SECRET) };
+    let config = GatewayConfig {
+        time_out: Duration::from_millis(100),
+        ..GatewayConfig::new(world.sandbox.url(), SECRET)
+    };
     let payments = payments_core::Payments::new(store(&world.database, 4, Arc::new(SystemClock)), config);
     let slots = (0..SLOTS).map(|slot| (slot, Held { slot, epoch: 1, position: Position::START }));
     let (_held, holding) = watch::channel(slots.collect::<BTreeMap<_, _>>());

@@ -40,7 +40,9 @@ impl Process {
 async fn ask(payments: &payments_core::Payments, order: OrderId, step: usize) -> bool {
     let pending = |pending: bool| !pending;
     match step {
-        0 => pending(payments.authorise(vec![authorise(order, 1, "pm_card_visa")]).await[0] == Answer::Pending),
+        0 => {
+            pending(payments.authorise(vec![authorise(order, 1, "pm_card_visa")]).await[0] == Answer::Pending)
+        }
         1 => pending(payments.capture(vec![capture(order, 1)]).await[0] == Answer::Pending),
         2 => pending(payments.refund(vec![refund(order, 1)]).await[0] == Answer::Pending),
         _ => pending(payments.void(vec![void(order, 1)]).await[0] == Answer::Pending),
@@ -69,7 +71,11 @@ async fn killed_at_any_moment_each_effect_happens_once() {
             Process::start(&world).ask_and_die(order, *step, after).await;
             finished_by_another(&world, order, *step).await;
         }
-        let undone = if steps.len() == 2 { vec!["authorised", "cancelled"] } else { vec!["authorised", "captured", "refunded"] };
+        let undone = if steps.len() == 2 {
+            vec!["authorised", "cancelled"]
+        } else {
+            vec!["authorised", "captured", "refunded"]
+        };
         assert_eq!(world.book(order).await, undone, "killed after {} µs", n * 1_500);
         assert_eq!(world.told_of(order).await.len(), steps.len());
     }
@@ -83,7 +89,9 @@ async fn an_intent_without_an_outcome_is_found_by_the_reconciler() {
     let order = order("intent");
     let process = Process::start(&world);
     let payments = process.payments.clone();
-    process.runtime.spawn(async move { payments.authorise(vec![authorise(order, 1, "pm_sandbox_slow")]).await });
+    process
+        .runtime
+        .spawn(async move { payments.authorise(vec![authorise(order, 1, "pm_sandbox_slow")]).await });
     while world.column(order, "state").await.is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

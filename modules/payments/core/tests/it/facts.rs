@@ -43,7 +43,9 @@ type Fact = (OrderId, String, i64, i64, i64, i64);
 async fn all(world: &World) -> Vec<Fact> {
     let (first, last) = (OrderId(uuid::Uuid::nil()), OrderId(uuid::Uuid::max()));
     let facts = world.payments.facts(first, last).await.expect("facts");
-    let fact = |f: payments_core::PaymentFact| (f.order, f.state, f.held_minor, f.captured_minor, f.refunded_minor, f.version);
+    let fact = |f: payments_core::PaymentFact| {
+        (f.order, f.state, f.held_minor, f.captured_minor, f.refunded_minor, f.version)
+    };
     facts.into_iter().map(fact).collect()
 }
 
@@ -63,6 +65,10 @@ async fn a_planted_entry_a_missing_one_and_an_orphan_are_named() {
     sqlx::query(remove).bind(less.0).execute(&superuser).await.expect("removed");
     let mut found: Vec<_> = world.payments.ledger_violations().await.expect("violations");
     found.sort_by_key(|violation| violation.held_minor);
-    let named: Vec<_> = found.iter().map(|v| (v.order, v.state.as_str(), v.held_minor, v.cash_minor)).collect();
-    assert_eq!(named, [(orphan, "missing", -5, 5), (less, "authorised", 0, 0), (more, "authorised", 1_294, 5)]);
+    let named: Vec<_> =
+        found.iter().map(|v| (v.order, v.state.as_str(), v.held_minor, v.cash_minor)).collect();
+    assert_eq!(
+        named,
+        [(orphan, "missing", -5, 5), (less, "authorised", 0, 0), (more, "authorised", 1_294, 5)]
+    );
 }

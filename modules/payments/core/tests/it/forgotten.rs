@@ -30,7 +30,8 @@ async fn what_was_done_is_adopted_at_each_step() {
     for order in [one, other] {
         assert_eq!(world.payments.authorise(vec![authorise(order, 1, GOOD)]).await, [Answer::Pending]);
         world.pass(DAY);
-        let held = ask_until_settled(&world, || world.payments.authorise(vec![authorise(order, 1, GOOD)])).await;
+        let held =
+            ask_until_settled(&world, || world.payments.authorise(vec![authorise(order, 1, GOOD)])).await;
         assert!(matches!(&held, Answer::Done(reply) if reply.asked_again), "{held:?}");
     }
     assert_eq!(world.payments.void(vec![void(one, 1)]).await, [Answer::Pending]);

@@ -10,7 +10,8 @@ use crate::world::World;
 
 #[tokio::test]
 async fn a_void_and_a_capture_at_once_leave_money_taken_or_let_go_never_both() {
-    let world = World::of_profile("capture.timeout=20%,void.timeout=20%,capture.down=20%,void.down=20%").await;
+    let world =
+        World::of_profile("capture.timeout=20%,void.timeout=20%,capture.down=20%,void.down=20%").await;
     let (mut taken, mut let_go) = (0, 0);
     for n in 0..40 {
         let order = order(&format!("race-{n}"));

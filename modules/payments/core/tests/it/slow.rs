@@ -46,7 +46,8 @@ async fn no_transaction_is_open_during_a_call() {
     let narrow = payments_core::Payments::new(store(&world.database, 1, world.clock.clone()), config);
     let (hanging, other) = (order("hanging"), order("other"));
     let asker = narrow.clone();
-    let asked = tokio::spawn(async move { asker.authorise(vec![authorise(hanging, 1, "pm_sandbox_timeout")]).await });
+    let asked =
+        tokio::spawn(async move { asker.authorise(vec![authorise(hanging, 1, "pm_sandbox_timeout")]).await });
     while world.book(hanging).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -1,5 +1,7 @@
 //! What an order's payment costs in bytes of PostgreSQL's log. Prints figures; asserts none.
 
+use std::time::Duration;
+
 use payments_api::{
     Payments,
     testing::{authorise, capture, order},
@@ -18,13 +20,20 @@ async fn wal_bytes(world: &World) -> i64 {
 #[tokio::test]
 #[ignore = "prints a figure; alone on its cluster it is exact: cargo test -p payments-core wal -- --ignored --nocapture"]
 async fn wal_bytes_per_order() {
-    let world = World::new().await;
+    let world = World::with(
+        |_| (),
+        |callee| (callee.time_out, callee.soft_wait) = (Duration::from_secs(30), Duration::from_secs(30)),
+    )
+    .await;
     let ids: Vec<usize> = (0..BATCHES * BATCH).collect();
     let (mut held, mut taken) = (0, 0);
     for batch in ids.chunks(BATCH) {
         let orders: Vec<_> = batch.iter().map(|n| order(&n.to_string())).collect();
         let begun = wal_bytes(&world).await;
-        world.payments.authorise(orders.iter().map(|order| authorise(*order, 1, "pm_card_visa")).collect()).await;
+        world
+            .payments
+            .authorise(orders.iter().map(|order| authorise(*order, 1, "pm_card_visa")).collect())
+            .await;
         let between = wal_bytes(&world).await;
         world.payments.capture(orders.iter().map(|order| capture(*order, 1)).collect()).await;
         (held, taken) = (held + between - begun, taken + wal_bytes(&world).await - between);

@@ -54,7 +54,8 @@ impl Sandbox {
 
     /// Takes the gateway down until [`Self::mend`].
     pub async fn down(&self) {
-        let body = serde_json::json!({ "target": "gateway", "fault": "down", "percent": 100, "seconds": 600 });
+        let body =
+            serde_json::json!({ "target": "gateway", "fault": "down", "percent": 100, "seconds": 600 });
         let url = format!("{}/sandbox/break", self.url());
         let answer = self.client.post(url).bearer_auth(CONTROL).json(&body).send().await.expect("a break");
         assert!(answer.status().is_success(), "{answer:?}");
@@ -134,7 +135,8 @@ impl World {
 
     /// What was told of an order, as `kind sequence`.
     pub async fn told_of(&self, order: OrderId) -> Vec<String> {
-        let told = "select type || ' ' || sequence from outbox where aggregateid = $1 order by epoch, xid, seq";
+        let told =
+            "select type || ' ' || sequence from outbox where aggregateid = $1 order by epoch, xid, seq";
         let told = sqlx::query_scalar(told).bind(order.to_string());
         told.fetch_all(self.store.pool()).await.expect("the outbox")
     }

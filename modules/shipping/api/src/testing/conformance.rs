@@ -1,0 +1,148 @@
+//! The rules of the port, each a short story on orders of its own.
+
+use std::future::Future;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId, Refusal};
+
+use super::words::{book, cancel, order};
+use crate::{ShipmentBookedReply, ShipmentCancelledReply, Shipping, refusals};
+
+/// Shipping, and the world around it.
+#[async_trait]
+pub trait UnderTest: Send + Sync {
+    /// The port.
+    fn port(&self) -> &dyn Shipping;
+    /// Lets what is under way come a little further.
+    async fn settle(&self);
+    /// What the carrier did for an order: `shipment_booked`, `shipment_refused`, `shipment_cancelled`.
+    async fn book(&self, order: OrderId) -> Vec<String>;
+    /// Lets it hear that the order was shipped, as the second event of the order.
+    async fn ship(&self, order: OrderId);
+}
+
+/// Asks until the answer is another than `Pending`.
+///
+/// # Panics
+/// When it stays so.
+pub async fn ask_until_settled<A, F>(on: &dyn UnderTest, ask: impl Fn() -> F) -> Answer<A>
+where
+    F: Future<Output = Vec<Answer<A>>>,
+{
+    for _ in 0..1_000 {
+        match ask().await.into_iter().next().expect("an answer per item") {
+            Answer::Pending => on.settle().await,
+            answer => return answer,
+        }
+    }
+    panic!("it stays pending")
+}
+
+/// Holds an implementation to the port's rules.
+///
+/// # Panics
+/// At the first rule that is broken.
+pub async fn conformance(on: &dyn UnderTest) {
+    a_repeat_gets_the_first_answer_in_each_state(on).await;
+    an_undo_before_its_do_leaves_a_tombstone(on).await;
+    a_later_attempt_is_a_new_do_once_it_was_given_up(on).await;
+    an_undo_touches_no_later_attempt(on).await;
+    a_later_attempt_owns_what_it_finds(on).await;
+    what_has_left_the_house_is_not_cancelled(on).await;
+    duplicates_in_a_batch_are_one(on).await;
+}
+
+async fn have(on: &dyn UnderTest, order: OrderId, attempt: u32) -> Answer<ShipmentBookedReply> {
+    ask_until_settled(on, || on.port().book(vec![book(order, attempt)])).await
+}
+
+async fn give_up(on: &dyn UnderTest, order: OrderId, attempt: u32) -> Answer<ShipmentCancelledReply> {
+    ask_until_settled(on, || on.port().cancel(vec![cancel(order, attempt)])).await
+}
+
+fn done<A>(answer: &Answer<A>) -> bool {
+    matches!(answer, Answer::Done(_))
+}
+
+fn code<A>(answer: Answer<A>) -> String {
+    match answer {
+        Answer::Rejected(refusal) => refusal.code.into_owned(),
+        Answer::Done(_) => "done".to_owned(),
+        _ => "unsettled".to_owned(),
+    }
+}
+
+async fn a_repeat_gets_the_first_answer_in_each_state(on: &dyn UnderTest) {
+    let order = order("repeat");
+    let booked = have(on, order, 1).await;
+    assert!(done(&booked), "{booked:?}");
+    assert_eq!(have(on, order, 1).await, booked);
+    for _ in 0..2 {
+        assert!(done(&give_up(on, order, 1).await));
+        assert_eq!(have(on, order, 1).await, booked, "the first answer");
+    }
+    assert_eq!(on.book(order).await, ["shipment_booked", "shipment_cancelled"]);
+}
+
+async fn an_undo_before_its_do_leaves_a_tombstone(on: &dyn UnderTest) {
+    let order = order("tombstone");
+    for _ in 0..2 {
+        assert!(done(&give_up(on, order, 1).await));
+        assert_eq!(code(have(on, order, 1).await), Refusal::CANCELLED);
+    }
+    assert!(on.book(order).await.is_empty());
+    assert!(done(&have(on, order, 2).await));
+}
+
+async fn a_later_attempt_is_a_new_do_once_it_was_given_up(on: &dyn UnderTest) {
+    let order = order("again");
+    let first = have(on, order, 1).await;
+    assert!(done(&give_up(on, order, 1).await));
+    let second = have(on, order, 2).await;
+    assert!(done(&second));
+    assert_ne!(first, second);
+    assert_eq!(code(have(on, order, 1).await), Refusal::EXPIRED);
+    assert_eq!(on.book(order).await, ["shipment_booked", "shipment_cancelled", "shipment_booked"]);
+}
+
+async fn an_undo_touches_no_later_attempt(on: &dyn UnderTest) {
+    let order = order("later");
+    give_up(on, order, 1).await;
+    let booked = have(on, order, 2).await;
+    assert!(done(&give_up(on, order, 1).await));
+    assert_eq!(have(on, order, 2).await, booked);
+    assert_eq!(on.book(order).await, ["shipment_booked"]);
+}
+
+async fn a_later_attempt_owns_what_it_finds(on: &dyn UnderTest) {
+    let order = order("owns");
+    let booked = have(on, order, 1).await;
+    assert_eq!(have(on, order, 2).await, booked);
+    assert!(done(&give_up(on, order, 1).await));
+    assert_eq!(on.book(order).await, ["shipment_booked"]);
+    for _ in 0..2 {
+        assert!(done(&give_up(on, order, 3).await));
+        assert_eq!(have(on, order, 3).await, booked, "an undone do is not done again");
+    }
+    assert_eq!(on.book(order).await, ["shipment_booked", "shipment_cancelled"]);
+}
+
+async fn what_has_left_the_house_is_not_cancelled(on: &dyn UnderTest) {
+    let order = order("shipped");
+    let booked = have(on, order, 1).await;
+    on.ship(order).await;
+    assert_eq!(code(give_up(on, order, 1).await), refusals::ALREADY_SHIPPED);
+    assert_eq!(have(on, order, 1).await, booked);
+    assert_eq!(on.book(order).await, ["shipment_booked"]);
+}
+
+async fn duplicates_in_a_batch_are_one(on: &dyn UnderTest) {
+    let order = order("twice");
+    let batch = || vec![book(order, 1), book(order, 1)];
+    on.port().book(batch()).await;
+    have(on, order, 1).await;
+    let booked = on.port().book(batch()).await;
+    assert!(booked.iter().all(done));
+    assert_eq!(booked[0], booked[1]);
+    assert_eq!(on.book(order).await, ["shipment_booked"]);
+}

@@ -1,0 +1,75 @@
+//! The port's conformance suite: on the fake, on PostgreSQL and the sandbox, and with everything going wrong.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId};
+use shipping_api::{
+    Shipping,
+    testing::{FakeShipping, Said, UnderTest, book, conformance, order},
+};
+
+use crate::world::World;
+
+#[derive(Default)]
+struct Fake(FakeShipping);
+
+#[async_trait]
+impl UnderTest for Fake {
+    fn port(&self) -> &dyn Shipping {
+        &self.0
+    }
+
+    async fn settle(&self) {}
+
+    async fn book(&self, order: OrderId) -> Vec<String> {
+        self.0.book_of(order)
+    }
+
+    async fn ship(&self, order: OrderId) {
+        self.0.dispatch(order);
+    }
+}
+
+#[tokio::test]
+async fn the_fake_conforms() {
+    conformance(&Fake::default()).await;
+}
+
+#[tokio::test]
+async fn the_fake_says_what_it_is_told() {
+    let fake = FakeShipping::default();
+    let order = order("scripted");
+    fake.script(order, "book", [Said::Unavailable, Said::Pending, Said::Lost]);
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.extend(fake.book(vec![book(order, 1)]).await);
+    }
+    assert!(matches!(&answers[0], Answer::Unavailable(_)));
+    assert_eq!(answers[1..3], [Answer::Pending, Answer::Pending]);
+    assert!(matches!(&answers[3], Answer::Done(reply) if reply.asked_again));
+    assert_eq!(fake.book_of(order), ["shipment_booked"]);
+}
+
+#[tokio::test]
+async fn postgres_conforms() {
+    conformance(&World::new().await).await;
+}
+
+/// Each step meets each fault; what was done is done once, and all answers are as if nothing had gone wrong.
+#[tokio::test]
+async fn it_conforms_while_everything_goes_wrong() {
+    let cells = ["book", "cancel"].map(|step| {
+        format!("{step}.timeout=15%,{step}.late=15%,{step}.twice=20%,{step}.garbage=20%,{step}.down=30%")
+    });
+    for seed in 1..=3 {
+        let world = World::with(
+            |config| {
+                (config.seed, config.late_ms) = (seed, 150);
+                config.profile = cells.join(",").parse().expect("a profile");
+            },
+            |callee| callee.time_out = Duration::from_millis(100),
+        );
+        conformance(&world.await).await;
+    }
+}

@@ -1,0 +1,33 @@
+//! What the module says of itself.
+
+use banyan_kernel::OrderId;
+use shipping_api::{
+    Shipping,
+    testing::{book, cancel, order},
+};
+use uuid::Uuid;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn facts_are_the_rows_in_order() {
+    let world = World::new().await;
+    let [booked, given_up, never] = ["booked", "given-up", "never"].map(order);
+    for order in [booked, given_up] {
+        world.shipping.book(vec![book(order, 1)]).await;
+    }
+    world.shipping.cancel(vec![cancel(given_up, 1), cancel(never, 1)]).await;
+    let facts = world.shipping.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    assert!(facts.is_sorted_by_key(|fact| fact.order));
+    for (order, expected) in [
+        (booked, ("booked", true, 1, 1)),
+        (given_up, ("cancelled", true, 2, 1)),
+        (never, ("cancelled", false, 0, 0)),
+    ] {
+        let fact = facts.iter().find(|fact| fact.order == order).expect("a fact");
+        let tracked = fact.tracking.is_some() && fact.carrier_id.is_some();
+        assert_eq!((fact.state.as_str(), tracked, fact.version, fact.orders_seen), expected);
+    }
+    let last = facts.last().expect("facts").order;
+    assert_eq!(world.shipping.facts(last, last).await.expect("facts"), []);
+}

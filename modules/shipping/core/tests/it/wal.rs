@@ -1,0 +1,44 @@
+//! What an order's shipment costs in bytes of PostgreSQL's log. Prints figures; asserts none.
+
+use std::time::Duration;
+
+use shipping_api::{
+    Shipping,
+    testing::{book, order},
+};
+
+use crate::world::{World, event};
+
+const BATCHES: usize = 20;
+const BATCH: usize = 50;
+
+async fn wal_bytes(world: &World) -> i64 {
+    let place = "select (pg_current_wal_insert_lsn() - '0/0')::int8";
+    sqlx::query_scalar(place).fetch_one(world.store.pool()).await.expect("a place in the log")
+}
+
+#[tokio::test]
+#[ignore = "prints a figure; alone on its cluster it is exact: cargo test -p shipping-core wal -- --ignored --nocapture"]
+async fn wal_bytes_per_order() {
+    let world = World::with(
+        |_| (),
+        |callee| (callee.time_out, callee.soft_wait) = (Duration::from_secs(30), Duration::from_secs(30)),
+    )
+    .await;
+    let ids: Vec<usize> = (0..BATCHES * BATCH).collect();
+    let (mut booked, mut shipped) = (0, 0);
+    for batch in ids.chunks(BATCH) {
+        let orders: Vec<_> = batch.iter().map(|n| order(&n.to_string())).collect();
+        let begun = wal_bytes(&world).await;
+        world.shipping.book(orders.iter().map(|order| book(*order, 1)).collect()).await;
+        let between = wal_bytes(&world).await;
+        world.hear(&orders.iter().map(|order| event(*order, "OrderShipped", 2)).collect::<Vec<_>>()).await;
+        (booked, shipped) = (booked + between - begun, shipped + wal_bytes(&world).await - between);
+    }
+    let per_order = |bytes: i64| bytes / ids.len() as i64;
+    println!("WAL bytes per order: book {}, dispatch {}", per_order(booked), per_order(shipped));
+    let hot = "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'shipment'";
+    sqlx::query("select pg_stat_force_next_flush()").execute(world.store.pool()).await.expect("flushed");
+    let (updated, hot): (i64, i64) = sqlx::query_as(hot).fetch_one(world.store.pool()).await.expect("counts");
+    println!("updates {updated}, of them HOT {hot}");
+}

@@ -1,0 +1,189 @@
+//! A module on a database of its own, with a carrier of its own and a clock that stands.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use banyan_bus::{Applied, Consumer};
+use banyan_kernel::{Clock, Envelope, Json, ManualClock, OrderId, SLOTS, event_id};
+use banyan_postgres::testing::{TestDatabase, database};
+use banyan_sandbox::{Config, serve};
+use banyan_store::{Store, prepare, role_of};
+use shipping_api::testing::{UnderTest, context};
+use shipping_core::{CarrierConfig, IntentReconciler, OrdersConsumer, Shipping, schema};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, oneshot};
+
+/// Roles are the whole cluster's: two tests must not make them at once.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+pub const SECRET: &str = "sk_test";
+const CONTROL: &str = "control";
+
+/// The outside world; ends when it is dropped.
+pub struct Sandbox {
+    address: SocketAddr,
+    client: reqwest::Client,
+    _stop: oneshot::Sender<()>,
+    _folder: TempDir,
+}
+
+impl Sandbox {
+    async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::new(folder.path(), SECRET, CONTROL);
+        change(&mut config);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let ready = move |address| tell.send(address).expect("the test waits");
+        let clock = Arc::new(banyan_sandbox::SystemClock::new());
+        tokio::spawn(serve(config, clock, ready, async { drop(stopped.await) }));
+        let address = told.await.expect("the sandbox listens");
+        Self { address, client: reqwest::Client::new(), _stop: stop, _folder: folder }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The book's lines of one order.
+    pub async fn lines(&self, order: OrderId) -> Vec<Json> {
+        let url = format!("{}/sandbox/book/orders/{order}", self.url());
+        let answer = self.client.get(url).bearer_auth(CONTROL).send().await.expect("the book");
+        let body: Json = answer.json().await.expect("JSON");
+        body["entries"].as_array().expect("lines").clone()
+    }
+
+    /// Takes the carrier down until [`Self::mend`].
+    pub async fn down(&self) {
+        let body =
+            serde_json::json!({ "target": "carrier", "fault": "down", "percent": 100, "seconds": 600 });
+        let url = format!("{}/sandbox/break", self.url());
+        let answer = self.client.post(url).bearer_auth(CONTROL).json(&body).send().await.expect("a break");
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
+    pub async fn mend(&self) {
+        let url = format!("{}/sandbox/break", self.url());
+        self.client.delete(url).bearer_auth(CONTROL).send().await.expect("mended");
+    }
+}
+
+/// Everything a test needs.
+pub struct World {
+    pub database: TestDatabase,
+    pub clock: Arc<ManualClock>,
+    pub store: Store,
+    pub sandbox: Sandbox,
+    pub shipping: Arc<Shipping>,
+    pub reconciler: IntentReconciler,
+    pub consumer: OrdersConsumer,
+}
+
+impl World {
+    /// An empty one in which nothing goes wrong.
+    pub async fn new() -> Self {
+        Self::with(|_| (), |_| ()).await
+    }
+
+    /// In which this goes wrong.
+    pub async fn of_profile(profile: &str) -> Self {
+        let sandbox = |config: &mut Config| config.profile = profile.parse().expect("a profile");
+        Self::with(sandbox, |callee| callee.time_out = Duration::from_millis(100)).await
+    }
+
+    pub async fn with(sandbox: impl FnOnce(&mut Config), callee: impl FnOnce(&mut CarrierConfig)) -> Self {
+        let database = database().await;
+        let turn = TURN.lock().await;
+        prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
+        drop(turn);
+        let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
+        let sandbox = Sandbox::start(sandbox).await;
+        let mut config = CarrierConfig::new(sandbox.url(), SECRET);
+        callee(&mut config);
+        let store = store(&database, 8, clock.clone());
+        let shipping = Shipping::new(store.clone(), config);
+        let reconciler = IntentReconciler::new(shipping.clone());
+        let consumer = OrdersConsumer::new(store.clone());
+        Self { database, clock, store, sandbox, shipping, reconciler, consumer }
+    }
+
+    /// Lets so much time pass.
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance_micros(i64::try_from(time.as_micros()).expect("a test's time"));
+    }
+
+    pub async fn turn(&self) -> usize {
+        self.reconciler.turn(&(0..SLOTS).collect::<Vec<_>>()).await.expect("a turn")
+    }
+
+    /// A column of an order's row, as text.
+    pub async fn column(&self, order: OrderId, column: &str) -> Option<String> {
+        let statement = format!("select {column}::text from shipment where order_id = $1");
+        let statement = sqlx::query_scalar(sqlx::AssertSqlSafe(statement));
+        let found: Option<Option<String>> =
+            statement.bind(order.0).fetch_optional(self.store.pool()).await.expect(column);
+        found.flatten()
+    }
+
+    /// What was told of an order, as `kind sequence`.
+    pub async fn told_of(&self, order: OrderId) -> Vec<String> {
+        let told =
+            "select type || ' ' || sequence from outbox where aggregateid = $1 order by epoch, xid, seq";
+        let told = sqlx::query_scalar(told).bind(order.to_string());
+        told.fetch_all(self.store.pool()).await.expect("the outbox")
+    }
+
+    /// Applies events in one write, as the bus does.
+    pub async fn hear(&self, batch: &[Envelope]) -> Vec<Applied> {
+        let mut write = self.store.begin(&self.consumer.locks(batch)).await.expect("a write");
+        let applied = self.consumer.apply(&mut write, batch).await.expect("applied");
+        write.commit().await.expect("committed");
+        applied
+    }
+}
+
+pub fn store(database: &TestDatabase, connections: u32, clock: Arc<dyn Clock>) -> Store {
+    Store::new(database.options(&role_of("shipping")), "shipping", connections, clock)
+}
+
+/// An event of orders.
+pub fn event(order: OrderId, kind: &str, sequence: i64) -> Envelope {
+    let subject = order.to_string();
+    Envelope {
+        id: event_id("orders", &subject, sequence),
+        kind: kind.into(),
+        source: "orders".into(),
+        subject,
+        time: ManualClock::at_micros(0).now(),
+        schema_version: 1,
+        sequence,
+        causation: "test".into(),
+        actor: "system:test".into(),
+        traceparent: context(order).trace,
+        data: Json::Null,
+    }
+}
+
+#[async_trait]
+impl UnderTest for World {
+    fn port(&self) -> &dyn shipping_api::Shipping {
+        &*self.shipping
+    }
+
+    /// Whatever is under way is due.
+    async fn settle(&self) {
+        self.pass(Duration::from_secs(7));
+        if self.turn().await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn book(&self, order: OrderId) -> Vec<String> {
+        let lines = self.sandbox.lines(order).await;
+        lines.iter().map(|line| line["kind"].as_str().expect("a kind").to_owned()).collect()
+    }
+
+    async fn ship(&self, order: OrderId) {
+        assert_eq!(self.hear(&[event(order, "OrderShipped", 2)]).await, [Applied::Done]);
+    }
+}
