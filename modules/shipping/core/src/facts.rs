@@ -2,11 +2,11 @@
 
 use banyan_kernel::OrderId;
 use banyan_store::StoreError;
-use sqlx::types::Uuid;
+use sqlx::{Row, postgres::PgRow};
 
 use crate::Shipping;
 
-pub(crate) const FACTS: &str = "select order_id, state, tracking, carrier_id, version, coalesce(orders_seen, 0) \
+pub(crate) const FACTS: &str = "select order_id, state, tracking, carrier_id, version, coalesce(orders_seen, 0) as orders_seen \
      from shipment where order_id > $1 and order_id <= $2 order by order_id";
 
 /// One shipment.
@@ -32,16 +32,18 @@ impl Shipping {
     /// # Errors
     /// As any statement.
     pub async fn facts(&self, after: OrderId, upto: OrderId) -> Result<Vec<ShipmentFact>, StoreError> {
-        let rows: Vec<(Uuid, String, Option<String>, Option<String>, i64, i64)> =
-            sqlx::query_as(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store().pool()).await?;
-        let fact = |(order, state, tracking, carrier_id, version, orders_seen)| ShipmentFact {
-            order: OrderId(order),
-            state,
-            tracking,
-            carrier_id,
-            version,
-            orders_seen,
-        };
-        Ok(rows.into_iter().map(fact).collect())
+        let rows = sqlx::query(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store().pool()).await?;
+        Ok(rows.iter().map(fact).collect::<Result<_, _>>()?)
     }
+}
+
+fn fact(row: &PgRow) -> Result<ShipmentFact, sqlx::Error> {
+    Ok(ShipmentFact {
+        order: OrderId(row.try_get("order_id")?),
+        state: row.try_get("state")?,
+        tracking: row.try_get("tracking")?,
+        carrier_id: row.try_get("carrier_id")?,
+        version: row.try_get("version")?,
+        orders_seen: row.try_get("orders_seen")?,
+    })
 }

@@ -61,7 +61,7 @@ pub trait Desk: Clone + Send + Sync + 'static {
 }
 
 /// What one write leaves behind.
-pub struct Changes<'a, D: Desk + ?Sized> {
+pub struct Changes<'a, D: Desk> {
     /// Rows that were not there.
     pub new: Vec<&'a D::Row>,
     /// Rows that were.

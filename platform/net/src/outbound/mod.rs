@@ -10,6 +10,8 @@ mod callee;
 mod desk;
 mod intent;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 
 pub use ask::{Judge, ask};
 pub use breaker::{Admission, Breaker, Room};
@@ -29,6 +31,8 @@ use tokio::{
 
 /// A longer answer is not read to its end.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How JSON writes it.
+const NUL: &[u8] = br"\u0000";
 /// Calls under way at once; one more is refused rather than queued.
 const AT_ONCE_MAX: usize = 256;
 
@@ -237,7 +241,9 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, CallError> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    let body = serde_json::from_slice(&bytes)
-        .map_err(|_| CallError::Garbage(format!("answered {status} with what is no JSON")))?;
+    // PostgreSQL takes no NUL in a text: an outcome with one in it could never be committed.
+    let poisoned = bytes.windows(NUL.len()).any(|window| window == NUL);
+    let body = serde_json::from_slice(&bytes).ok().filter(|_| !poisoned);
+    let body = body.ok_or_else(|| CallError::Garbage(format!("answered {status} with what is no JSON")))?;
     Ok(Reply { status, body })
 }
