@@ -16,7 +16,7 @@ mod yardstick;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
 use crate::{compose::Swap, config::default_data_dir};
 
@@ -83,7 +83,10 @@ pub fn main() -> ExitCode {
 /// As [`main`], over these arguments; a shop that is served is wired as `swap` hands its parts on.
 #[must_use]
 pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCode {
-    let cli = Cli::parse_from(args);
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
     let format =
         if cli.common.log_json { banyan_host::LogFormat::Json } else { banyan_host::LogFormat::Text };
     banyan_host::log_to_stderr(format, &cli.common.log);
@@ -119,6 +122,18 @@ fn postgres(common: &Common) -> Result<ExitCode, String> {
         banyan_postgres::find_for(&common.data.join("postgres")).map_err(|error| error.to_string())?;
     println!("PostgreSQL {} in {}", found.major, found.bin_dir.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Help is printed whole; an error in one line, without clap's usage below it.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let words = text.split("\n\nUsage:").next().unwrap_or_default().split("\n\nFor more").next();
+    let words: Vec<&str> = words.unwrap_or_default().split_whitespace().collect();
+    fail(&format!("{}; see --help", words.join(" ").trim_start_matches("error: ")));
+    ExitCode::from(2)
 }
 
 fn fail(error: &str) -> ExitCode {

@@ -1,0 +1,240 @@
+//! The sentences of ARCHITECTURE.md that a program can check: who may depend on whom, and who names whom.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// All a contract may use: what it is made of must be cheap for everybody who speaks it.
+const OF_A_CONTRACT: [&str; 4] = ["async-trait", "banyan-kernel", "serde", "utoipa"];
+/// Composition roots: the only ones that know implementations.
+const ROOTS: [&str; 2] = ["banyan", "banyan-lab"];
+/// In the app, beside `compose.rs`: those who join the facts that each module tells about itself. Facts are
+/// types of the cores, because no other module may ask for them.
+const JOINS_FACTS: [&str; 2] = ["admin/look.rs", "audit/judge.rs"];
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
+}
+
+fn metadata() -> Metadata {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml")).no_deps();
+    command.other_options(["--offline".to_owned()]).exec().expect("cargo metadata")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Root,
+    Contract,
+    Core,
+    Platform,
+    Sandbox,
+}
+
+/// A crate of the workspace: what it is by where it stands, and what it depends on.
+struct Member {
+    name: String,
+    kind: Kind,
+    normal: BTreeSet<String>,
+    dev: BTreeSet<String>,
+}
+
+fn members() -> BTreeMap<String, Member> {
+    let metadata = metadata();
+    let member = |package: &cargo_metadata::Package| {
+        let folder = package.manifest_path.parent().expect("a folder");
+        let folder = folder.strip_prefix(&metadata.workspace_root).expect("inside the workspace").as_str();
+        let kind = match folder.split('/').collect::<Vec<_>>()[..] {
+            ["app" | "lab"] => Kind::Root,
+            ["modules", _, "api"] => Kind::Contract,
+            ["modules", _, "core"] => Kind::Core,
+            ["platform", _] => Kind::Platform,
+            ["sandbox"] => Kind::Sandbox,
+            _ => panic!("{folder} has no place in the tree of ARCHITECTURE.md"),
+        };
+        let of = |dev: bool| {
+            let these = package.dependencies.iter();
+            let these = these.filter(|it| (it.kind == DependencyKind::Development) == dev);
+            these.map(|it| it.name.clone()).filter(|name| *name != *package.name).collect()
+        };
+        let name = package.name.to_string();
+        (name.clone(), Member { name, kind, normal: of(false), dev: of(true) })
+    };
+    metadata.workspace_packages().into_iter().map(member).collect()
+}
+
+/// Each crate's dependencies within the workspace.
+fn inner(all: &BTreeMap<String, Member>, dependencies: &BTreeSet<String>) -> Vec<(String, Kind)> {
+    let member = |name: &String| all.get(name).map(|member| (name.clone(), member.kind));
+    dependencies.iter().filter_map(member).collect()
+}
+
+fn module(name: &str) -> &str {
+    name.rsplit_once('-').map_or(name, |(module, _)| module)
+}
+
+#[test]
+fn a_contract_depends_on_the_kernel_and_on_derives_alone() {
+    for member in members().values().filter(|member| member.kind == Kind::Contract) {
+        let beyond: Vec<_> = member.normal.iter().filter(|name| !OF_A_CONTRACT.contains(&name.as_str())).collect();
+        assert!(beyond.is_empty(), "{} depends on {beyond:?}", member.name);
+    }
+}
+
+#[test]
+fn a_core_knows_contracts_and_the_platform_and_no_other_core() {
+    let all = members();
+    for member in all.values().filter(|member| member.kind == Kind::Core) {
+        for (name, kind) in inner(&all, &member.normal) {
+            assert!(matches!(kind, Kind::Contract | Kind::Platform), "{} depends on {name}", member.name);
+        }
+        let own = format!("{}-api", module(&member.name));
+        assert!(member.normal.contains(&own), "{} does not implement {own}", member.name);
+        let tested_with = inner(&all, &member.dev).into_iter().find(|(_, kind)| *kind == Kind::Core);
+        assert!(tested_with.is_none(), "{} is tested with {tested_with:?}: use its fake", member.name);
+    }
+}
+
+#[test]
+fn only_composition_roots_know_cores_and_only_lab_knows_the_app() {
+    let all = members();
+    for member in all.values().filter(|member| !ROOTS.contains(&member.name.as_str())) {
+        for (name, kind) in inner(&all, &member.normal) {
+            assert!(kind != Kind::Core && kind != Kind::Root, "{} depends on {name}", member.name);
+        }
+    }
+    let lab = all.values().find(|member| member.normal.contains("banyan-lab"));
+    assert!(lab.is_none(), "nothing but dev-dependencies points to lab");
+}
+
+#[test]
+fn the_platform_knows_no_module_and_the_sandbox_nobody() {
+    let all = members();
+    for member in all.values() {
+        let inner = inner(&all, &member.normal);
+        match member.kind {
+            Kind::Platform => {
+                let beyond = inner.iter().find(|(_, kind)| *kind != Kind::Platform);
+                assert!(beyond.is_none(), "{} depends on {beyond:?}", member.name);
+            }
+            Kind::Sandbox => assert!(inner.is_empty(), "the outside world shares no code: {inner:?}"),
+            _ => {}
+        }
+    }
+    let of_the_kernel = inner(&all, &all["banyan-kernel"].normal);
+    assert!(of_the_kernel.is_empty(), "the kernel depends on {of_the_kernel:?}");
+}
+
+#[test]
+fn the_crate_graph_is_the_one_that_was_agreed() {
+    let all = members();
+    let mut graph = String::new();
+    for member in all.values() {
+        let names = |dependencies| {
+            let names = inner(&all, dependencies).into_iter().map(|(name, _)| name);
+            names.collect::<Vec<_>>().join(" ")
+        };
+        writeln!(graph, "{:?} {}", member.kind, member.name).expect("a string");
+        for (label, names) in [("uses", names(&member.normal)), ("tested with", names(&member.dev))] {
+            if !names.is_empty() {
+                writeln!(graph, "    {label}: {names}").expect("a string");
+            }
+        }
+    }
+    insta::assert_snapshot!(graph);
+}
+
+/// Every Rust file below a folder of the workspace, with its text.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            match entry.file_name().to_str() {
+                Some("target" | ".git") => {}
+                _ if path.is_dir() => walk(&path, found),
+                Some(name) if name.ends_with(".rs") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    let (root, mut found) = (root(), Vec::new());
+    walk(&root.join(folder), &mut found);
+    found.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a source file");
+        (path.strip_prefix(&root).expect("inside").display().to_string(), text)
+    };
+    found.into_iter().map(read).collect()
+}
+
+#[test]
+fn files_are_named_by_what_they_do() {
+    let vague = ["handler", "handlers", "service", "services", "util", "utils", "helpers", "common", "misc"];
+    for (path, _) in sources("") {
+        let name = Path::new(&path).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        assert!(!vague.contains(&name), "{path}: name it by its use case");
+    }
+}
+
+#[test]
+fn in_the_app_cores_are_named_where_they_are_wired_and_where_facts_are_joined() {
+    let allowed: Vec<String> =
+        JOINS_FACTS.iter().chain(&["compose.rs"]).map(|file| format!("app/src/{file}")).collect();
+    let names_a_core = |text: &str| {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.into_iter().any(|line| line.contains("_core::"))
+    };
+    let naming: Vec<String> =
+        sources("app/src").into_iter().filter(|(_, text)| names_a_core(text)).map(|(path, _)| path).collect();
+    let mut expected = allowed;
+    expected.sort();
+    assert_eq!(naming, expected);
+}
+
+/// SQL that names another module's schema, or a schema at all, would work around the roles.
+#[test]
+fn migrations_stay_in_their_own_schema() {
+    let root = root().join("migrations");
+    let modules: Vec<String> = fs::read_dir(&root)
+        .expect("migrations")
+        .flatten()
+        .map(|entry| entry.file_name().display().to_string())
+        .collect();
+    for module in &modules {
+        for file in fs::read_dir(root.join(module)).expect("a folder").flatten() {
+            let path = file.path();
+            let text = fs::read_to_string(&path).expect("a migration").to_lowercase();
+            let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+            let code = code.join("\n");
+            for other in &modules {
+                let qualified = code.contains(&format!(" {other}.")) || code.contains(&format!("({other}."));
+                assert!(!qualified, "{} names the schema {other}", path.display());
+            }
+            for forbidden in ["search_path", "create schema", "create role", "grant ", "notify"] {
+                assert!(!code.contains(forbidden), "{}: {forbidden:?} is the platform's", path.display());
+            }
+        }
+    }
+    let cores: Vec<String> = members()
+        .values()
+        .filter(|member| member.kind == Kind::Core)
+        .map(|member| module(&member.name).to_owned())
+        .collect();
+    for core in cores {
+        assert!(modules.contains(&core), "{core} has no folder under migrations/");
+    }
+}
+
+/// NOTIFY in a writing transaction serialises all commits.
+#[test]
+fn statements_do_not_notify() {
+    for (path, text) in sources("modules").into_iter().chain(sources("platform")) {
+        let notifies = text.contains("pg_notify(") || text.contains("\"notify ");
+        assert!(!notifies, "{path}: a commit raises the signal, a statement never does");
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may do what: tokens that are not ours, orders that are somebody else's, what is for staff alone.
+
+use std::time::Duration;
+
+use banyan_kernel::{Actor, Clock, Role, SystemClock};
+use banyan_net::Keys;
+use reqwest::Method;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    http::basket,
+    shop::{ALICE, BOB, Call, mint, shop},
+};
+
+/// `{"alg":"none","typ":"JWT"}`
+const ALG_NONE: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+/// `{"alg":"HS256","typ":"JWT"}`
+const ALG_HS256: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+
+#[tokio::test]
+async fn each_bad_token_has_its_problem() {
+    let shop = shop().await;
+    let (alice, bob) = (shop.customer(ALICE), shop.customer(BOB));
+    let [head, claims, signature] = parts(&alice);
+    let [_, bobs_claims, _] = parts(&bob);
+    let hour = Duration::from_secs(3_600);
+    let expired = Actor { role: Role::Customer, id: ALICE.to_string() };
+    let expired = shop.keys().mint(&expired, SystemClock.now() - 2 * hour, hour).expect("a token");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let foreign = Keys::open(&elsewhere.path().join("key.pem")).expect("a key");
+    let cases = [
+        (String::new(), "token_missing"),
+        ("Bearer".to_owned(), "token_missing"),
+        (format!("Basic {alice}"), "token_missing"),
+        ("Bearer x".to_owned(), "token_invalid"),
+        (format!("Bearer {}", "x".repeat(3_000)), "token_invalid"),
+        (format!("Bearer {head}.{bobs_claims}.{signature}"), "token_invalid"),
+        (format!("Bearer {ALG_NONE}.{claims}."), "token_invalid"),
+        (format!("Bearer {ALG_NONE}.{claims}.{signature}"), "token_invalid"),
+        (format!("Bearer {ALG_HS256}.{claims}.{signature}"), "token_invalid"),
+        (format!("Bearer {head}.{claims}."), "token_invalid"),
+        (format!("Bearer {expired}"), "token_expired"),
+        (format!("Bearer {}", mint(&foreign, Role::Staff, "mallory", hour)), "token_invalid"),
+        (format!("Bearer {}", shop.token(Role::Customer, "not-a-uuid")), "token_invalid"),
+    ];
+    for (authorization, problem) in &cases {
+        let answer = Call::get("/v1/orders").authorization(authorization).check(401, problem).await;
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+    }
+    for call in [
+        Call::post("/v1/orders").key("nobody").json(&basket()),
+        Call::get("/v1/orders"),
+        Call::get("/v1/stock/apple"),
+        Call::post("/v1/products").key("nobody"),
+        Call::post("/admin/audit").on_admin(),
+        Call::get("/admin/groups").on_admin(),
+    ] {
+        call.check(401, "token_missing").await;
+    }
+    Call::get("/v1/orders").authorization(&format!("bearer  {alice}")).check(200, "").await;
+}
+
+fn parts(token: &str) -> [String; 3] {
+    let parts: Vec<String> = token.split('.').map(str::to_owned).collect();
+    parts.try_into().expect("a token has three parts")
+}
+
+#[tokio::test]
+async fn anothers_order_does_not_exist() {
+    let placed = Call::post("/v1/orders").customer(ALICE).key("mine").json(&basket()).check(201, "").await;
+    let id = placed.json()["id"].as_str().expect("an id").to_owned();
+    for path in ["", "/events"] {
+        let get = Call::get(&format!("/v1/orders/{id}{path}"));
+        get.clone().customer(ALICE).check(200, "").await;
+        get.clone().staff().check(200, "").await;
+        let hidden = get.customer(BOB).check(404, "unknown_order").await;
+        let absent = Call::get(&format!("/v1/orders/{}{path}", Uuid::from_u128(9)));
+        let absent = absent.customer(BOB).check(404, "unknown_order").await;
+        assert_eq!(hidden.text, absent.text, "nothing tells the two apart");
+    }
+    let cancel = Call::post(&format!("/v1/orders/{id}/cancel")).json(&json!({"reason": "not mine"}));
+    cancel.customer(BOB).check(404, "unknown_order").await;
+    let bobs = Call::get("/v1/orders?limit=200").customer(BOB).check(200, "").await;
+    assert!(!bobs.text.contains(&id), "a list shows own orders alone");
+}
+
+#[tokio::test]
+async fn staff_and_customers_have_their_own_doors() {
+    let line = json!({"lines": [{"sku": "apple", "quantity": 1}]});
+    let staff_only = [
+        Call::get("/v1/stock/apple"),
+        Call::post("/v1/stock/receipts").key("k").json(&line),
+        Call::post("/v1/products").key("k").json(&json!({"products": [
+            {"sku": "x", "name": "x", "category": "", "price_minor": 1, "currency": "EUR"}]})),
+        Call::get("/admin/groups").on_admin(),
+        Call::get("/admin/orders/stuck").on_admin(),
+        Call::post("/admin/audit").on_admin(),
+        Call::new(Method::DELETE, "/admin/break").on_admin(),
+    ];
+    for call in staff_only {
+        call.customer(ALICE).check(403, "staff_only").await;
+    }
+    Call::post("/v1/orders").staff().key("k").json(&basket()).check(403, "customers_only").await;
+    Call::get("/admin/groups").on_admin().staff().check(200, "").await;
+    Call::new(Method::DELETE, "/admin/break").on_admin().staff().check(403, "faults_not_allowed").await;
+}
+
+#[tokio::test]
+async fn a_cancel_is_checked_and_may_be_repeated() {
+    let placed = Call::post("/v1/orders").customer(BOB).key("cancel").json(&basket()).check(201, "").await;
+    let path = format!("/v1/orders/{}/cancel", placed.json()["id"].as_str().expect("an id"));
+    let cancel = |reason: &str| Call::post(&path).customer(BOB).json(&json!({"reason": reason}));
+    cancel("").check(422, "invalid_body").await;
+    cancel(&"x".repeat(201)).check(422, "invalid_body").await;
+    cancel("line\nbreak").check(422, "invalid_body").await;
+    Call::post(&path).customer(BOB).raw("{}").check(422, "invalid_body").await;
+    // The saga may be faster than the wish; both answers are told, and stay the same.
+    let first = cancel("ordered twice").send(shop().await).await;
+    let again = cancel("ordered twice").send(shop().await).await;
+    assert!(matches!(first.status, 200 | 410), "{}", first.text);
+    assert_eq!(again.status, first.status, "{}", again.text);
+}

@@ -1,0 +1,11 @@
+//! The shop from outside: its HTTP API, its contract, its command line; and the shape of the workspace.
+
+mod architecture;
+mod command_line;
+mod http;
+mod identity;
+mod make_it_yours;
+mod openapi;
+mod reading;
+mod readme;
+mod shop;

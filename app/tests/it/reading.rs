@@ -1,0 +1,108 @@
+//! Reading: pages, tags, streams.
+
+use futures::StreamExt;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    http::basket,
+    shop::{ALICE, Call, shop},
+};
+
+const CAROL: Uuid = Uuid::from_u128(0xca401);
+
+#[tokio::test]
+async fn each_bad_query_has_its_problem() {
+    for query in ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=70000", "limit=1&limit=2", "colour=red"] {
+        Call::get(&format!("/v1/orders?{query}")).customer(ALICE).check(400, "invalid_query").await;
+        Call::get(&format!("/v1/products?{query}")).check(400, "invalid_query").await;
+    }
+    Call::get("/v1/products?after=an%20apple").check(400, "invalid_query").await;
+    let id = Uuid::from_u128(1).simple();
+    for cursor in ["", "x", "1.2", &format!("zz.{id}"), &format!("7fffffffffffffff.{id}"), &format!("-1{id}")] {
+        let list = Call::get(&format!("/v1/orders?cursor={cursor}"));
+        list.customer(ALICE).check(400, "invalid_cursor").await;
+    }
+}
+
+#[tokio::test]
+async fn pages_follow_each_other() {
+    for n in 0..5 {
+        Call::post("/v1/orders").customer(CAROL).key(&format!("page-{n}")).json(&basket()).check(201, "").await;
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = Call::get(&format!("/v1/orders?limit=2{cursor}")).customer(CAROL).check(200, "").await.json();
+        let ids = page["orders"].as_array().expect("orders").iter();
+        seen.extend(ids.map(|order| order["id"].as_str().expect("an id").to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let unique: std::collections::BTreeSet<&String> = seen.iter().collect();
+    assert_eq!((seen.len(), unique.len()), (5, 5));
+}
+
+#[tokio::test]
+async fn an_order_is_followed_to_its_end_and_then_not_sent_again() {
+    let placed = Call::post("/v1/orders").customer(ALICE).key("follow").json(&basket()).check(201, "").await;
+    let path = format!("/v1/orders/{}", placed.json()["id"].as_str().expect("an id"));
+    let events = follow(&format!("{path}/events"), None).await;
+    let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().expect("a type")).collect();
+    assert_eq!(kinds.first(), Some(&"OrderCreated"));
+    assert_eq!(kinds.last(), Some(&"OrderShipped"));
+    let versions: Vec<i64> = events.iter().map(|event| event["version"].as_i64().expect("a version")).collect();
+    assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>());
+    let rest = follow(&format!("{path}/events"), Some("3")).await;
+    assert_eq!(rest[..], events[3..], "Last-Event-ID goes on after that event");
+    let list = Call::get(&format!("{path}/events")).customer(ALICE).check(200, "").await.json();
+    assert_eq!(list.as_array(), Some(&events), "the list and the stream tell the same");
+
+    let order = Call::get(&path).customer(ALICE).check(200, "").await;
+    assert_eq!(order.json()["state"], "shipped");
+    let tag = order.header("etag").expect("a tag").to_owned();
+    let known = Call::get(&path).customer(ALICE).header("if-none-match", &tag).check(304, "").await;
+    assert!(known.text.is_empty());
+    Call::get(&path).customer(ALICE).header("if-none-match", "\"0\"").check(200, "").await;
+    let late = Call::post(&format!("{path}/cancel")).customer(ALICE).raw(r#"{"reason":"too late"}"#);
+    late.check(410, "already_shipped").await;
+}
+
+/// All server-sent events until the shop ends the stream.
+async fn follow(path: &str, after: Option<&str>) -> Vec<Value> {
+    let call = Call::get(path).customer(ALICE).header("accept", "text/event-stream");
+    let call = after.map_or(call.clone(), |after| call.header("last-event-id", after));
+    let answer = call.request(shop().await).send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut stream = answer.bytes_stream();
+    let mut text = String::new();
+    while let Some(bytes) = stream.next().await {
+        text.push_str(&String::from_utf8_lossy(&bytes.expect("the stream holds")));
+    }
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).expect("an event")).collect()
+}
+
+#[tokio::test]
+async fn a_clients_trace_is_the_orders_and_a_bad_one_is_ignored() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let place = |key: &str, header: &str| {
+        Call::post("/v1/orders").customer(ALICE).key(key).header("traceparent", header).json(&basket())
+    };
+    for (key, header, carried) in [
+        ("traced", format!("00-{trace}-00f067aa0ba902b7-01"), true),
+        ("badly-traced", format!("00-{trace}-0000000000000000-01"), false),
+    ] {
+        let placed = place(key, &header).check(201, "").await.json();
+        let path = format!("/v1/orders/{}", placed["id"].as_str().expect("an id"));
+        let order = Call::get(&path).customer(ALICE).check(200, "").await.json();
+        assert_eq!(order["correlation"] == trace, carried, "{order}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_and_health_need_no_token() {
+    let page = Call::get("/").check(200, "").await;
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+    Call::get("/health/live").check(200, "").await;
+    Call::get("/health/ready").check(200, "").await;
+}
