@@ -150,7 +150,7 @@ fn the_crate_graph_is_the_one_that_was_agreed() {
 }
 
 /// Every Rust file below a folder of the workspace, with its text.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
             let path = entry.path();

@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use crate::{
-    architecture::root,
+    architecture::{root, sources},
     shop::{BANYAN, shop},
 };
 
@@ -26,4 +26,40 @@ async fn its_curl_lines_work_as_pasted() {
     }
     assert!(!said.contains("/problems/"), "{said}");
     assert!(said.to_lowercase().contains("idempotent-replayed: true"), "{said}");
+}
+
+#[test]
+fn every_test_that_architecture_md_names_exists() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let sources: String = sources("").into_iter().map(|(_, source)| source).collect();
+    let named = text.split('`').skip(1).step_by(2);
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let (mut count, mut missing) = (0, Vec::new());
+    for test in named.filter(is_test) {
+        count += 1;
+        if !sources.contains(&format!("fn {test}(")) {
+            missing.push(test);
+        }
+    }
+    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that are gone: {missing:?}");
+    assert!(count > 40, "the tables were not found");
+}
+
+/// Links between documents, and into the tree.
+#[test]
+fn no_link_is_dead() {
+    let mut documents: Vec<_> = ["README", "ARCHITECTURE", "RUNBOOK", "JOURNAL"].map(|name| root().join(format!("{name}.md"))).into();
+    documents.extend(fs::read_dir(root().join("ADRs")).expect("ADRs").flatten().map(|entry| entry.path()));
+    for document in documents {
+        let text = fs::read_to_string(&document).expect("a document");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if !path.is_empty() && !path.contains("://") {
+                let target = document.parent().expect("a folder").join(path);
+                assert!(target.exists(), "{}: {link} leads nowhere", document.display());
+            }
+        }
+    }
 }
