@@ -51,7 +51,16 @@ impl Stage {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a stage is a folder and a process, no default value")]
     pub fn new() -> Self {
-        Self { program: program(), leash: Leash::new() }
+        Self::of(program())
+    }
+
+    /// An empty one, on which another program plays that takes `banyan`'s commands.
+    ///
+    /// # Panics
+    /// Without a folder to make.
+    #[must_use]
+    pub fn of(program: PathBuf) -> Self {
+        Self { program, leash: Leash::new() }
     }
 
     /// Its folder.

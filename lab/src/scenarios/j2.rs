@@ -1,0 +1,122 @@
+//! J2: a module sees its own schema and no other; the compiler, the crate graph and PostgreSQL see to it.
+
+use std::{fs, path::Path};
+
+use banyan_lab::stage::ShopClient;
+use banyan_store::sqlx::{self, AssertSqlSafe, PgPool};
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+use super::{Cast, Row, Shown, open, role_pool};
+
+pub const ROW: Row = Row {
+    name: "J2",
+    title: "boundaries: no module reaches into another, in the program or in the database",
+    says: [
+        "Each module's login asks for every other module's rows, and PostgreSQL refuses each time.",
+        "Each SQL statement is prepared under its own module's login; the crate graph is checked for shortcuts.",
+    ],
+    without: &[("role", "the same questions by a login that sees everything: all are answered")],
+    file: "platform/store/src/migrate.rs",
+    play: |cast| Box::pin(play(cast)),
+};
+
+const TABLES: [(&str, &str); 5] = [
+    ("catalog", "product"),
+    ("inventory", "reservation"),
+    ("orders", "order_event"),
+    ("payments", "payment"),
+    ("shipping", "shipment"),
+];
+
+async fn play(cast: Cast) -> Shown {
+    let stage = Cast { without: None, ..cast }.stage();
+    let shop = open(&stage, super::ShopOptions::default()).await;
+    let (mut asked, mut refused) = (0, 0);
+    for (module, _) in TABLES {
+        let login = if cast.without.is_some() { shop.superuser_pool() } else { role_pool(&shop, module) };
+        for (other, table) in TABLES.iter().filter(|(other, _)| *other != module) {
+            asked += 1;
+            refused +=
+                usize::from(is_refused(&login, &format!("select * from {other}.{table} limit 1")).await);
+        }
+    }
+    if cast.without.is_some() {
+        let figure = format!("{refused} of {asked} looks into another module's rows refused");
+        return Shown { figure, as_said: refused == 0 };
+    }
+    let (prepared, failed) = statements(&shop).await;
+    let shortcuts = shortcuts();
+    failed.iter().chain(shortcuts.iter().flatten()).for_each(|what| println!("    {what}"));
+    let graph = shortcuts.as_ref().map_or("no cargo to ask for the crate graph".to_owned(), |found| {
+        format!("{} shortcuts in the crate graph", found.len())
+    });
+    let figure = format!(
+        "{refused} of {asked} looks into another module's rows refused; {prepared} statements prepared under \
+         their own login, {} not; {graph}",
+        failed.len()
+    );
+    let clean = failed.is_empty() && prepared > 0 && shortcuts.is_none_or(|found| found.is_empty());
+    Shown { figure, as_said: refused == asked && clean }
+}
+
+/// PostgreSQL's word for it is 42501, insufficient privilege.
+async fn is_refused(login: &PgPool, question: &str) -> bool {
+    let asked = sqlx::query(AssertSqlSafe(question.to_owned())).execute(login).await;
+    asked.is_err_and(|error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42501")))
+}
+
+/// How many statements of the modules' sources prepare under their module's login, and which do not.
+async fn statements(shop: &ShopClient) -> (usize, Vec<String>) {
+    let (mut prepared, mut failed) = (0, Vec::new());
+    for (module, _) in TABLES {
+        let login = role_pool(shop, module);
+        let sources = Path::new("modules").join(module).join("core/src");
+        for (at, (name, sql)) in constants(&sources).into_iter().enumerate() {
+            let statement = format!("prepare lab_{at} as {sql}");
+            match sqlx::query(AssertSqlSafe(statement)).execute(&login).await {
+                Ok(_) => prepared += 1,
+                Err(error) => failed.push(format!("{module}'s {name}: {error}")),
+            }
+        }
+    }
+    (prepared, failed)
+}
+
+/// The constants of a folder's files that begin as SQL does.
+fn constants(sources: &Path) -> Vec<(String, String)> {
+    let files = fs::read_dir(sources).into_iter().flatten().flatten();
+    let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+    let mut found = Vec::new();
+    for text in texts {
+        for constant in text.split("const ").skip(1) {
+            let Some((name, rest)) = constant.split_once(": &str =") else { continue };
+            let literal = rest.trim_start().trim_start_matches('"').split('"').next().unwrap_or_default();
+            let sql: String = literal.split("\\\n").map(str::trim_start).collect();
+            if ["select ", "insert ", "update ", "delete ", "with "].iter().any(|verb| sql.starts_with(verb))
+            {
+                found.push((name.to_owned(), sql));
+            }
+        }
+    }
+    found
+}
+
+/// Dependencies that would let one module name another's implementation; none, if cargo cannot be asked.
+fn shortcuts() -> Option<Vec<String>> {
+    let metadata = MetadataCommand::new().no_deps().exec().ok()?;
+    let roots = ["banyan", "banyan-lab"];
+    let is_shortcut = |of: &Package, on: &str| {
+        let (platform, contract) = (of.name.starts_with("banyan-"), of.name.ends_with("-api"));
+        let (core, api) = (on.ends_with("-core"), on.ends_with("-api"));
+        !roots.contains(&of.name.as_str()) && (core || (platform && api))
+            || contract && !["banyan-kernel", "serde", "utoipa", "async-trait"].contains(&on) && !api
+    };
+    let mut found = Vec::new();
+    for package in &metadata.packages {
+        let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && !d.optional);
+        let crossed = normal.filter(|dependency| is_shortcut(package, &dependency.name));
+        found.extend(crossed.map(|dependency| format!("{} depends on {}", package.name, dependency.name)));
+    }
+    println!("    {} crates of the workspace looked at", metadata.packages.len());
+    Some(found)
+}

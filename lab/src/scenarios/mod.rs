@@ -1,0 +1,173 @@
+//! The rows, one file each, and what they share.
+
+mod a1;
+mod a2;
+mod a3;
+mod a4;
+mod c3;
+mod c4;
+mod c6;
+mod d1;
+mod d6;
+mod e2;
+mod j1;
+mod j10;
+mod j2;
+mod j3;
+pub mod member;
+mod own;
+pub mod parts;
+mod proxy;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use banyan_lab::stage::{ShopClient, ShopOptions, ShopProcess, Stage, Wish, program, violations, within};
+use banyan_store::sqlx::{PgPool, postgres::PgPoolOptions};
+use futures::future::LocalBoxFuture;
+use serde_json::Value;
+
+/// Every row that works so far.
+pub const ROWS: &[Row] = &[
+    a1::ROW,
+    a2::ROW,
+    a3::ROW,
+    a4::ROW,
+    c3::ROW,
+    c4::ROW,
+    c6::ROW,
+    d1::ROW,
+    d6::ROW,
+    e2::ROW,
+    j1::ROW,
+    j2::ROW,
+    j3::ROW,
+    j10::ROW,
+];
+
+/// One row.
+pub struct Row {
+    /// As `mission.md` calls it.
+    pub name: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// What will happen.
+    pub says: [&'static str; 2],
+    /// Guarantees that can be taken out, each with what is then foreseen.
+    pub without: &'static [(&'static str, &'static str)],
+    /// Where to read how it is done.
+    pub file: &'static str,
+    /// Does it.
+    pub play: fn(Cast) -> LocalBoxFuture<'static, Shown>,
+}
+
+/// With what a row is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    /// Draws whom faults hit.
+    pub seed: u64,
+    /// The guarantee that is taken out.
+    pub without: Option<&'static str>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Shown {
+    /// In one line, with a number.
+    pub figure: String,
+    /// The guarantee held; or, taken out, it was missed as foreseen.
+    pub as_said: bool,
+}
+
+/// An order ends within this, whatever a row does to it.
+pub const ENDED: Duration = Duration::from_secs(90);
+/// What is on the shelf.
+pub const SKUS: [&str; 8] =
+    ["LAB-TEA", "LAB-CUP", "LAB-POT", "LAB-TIN", "LAB-JAM", "LAB-OAT", "LAB-RYE", "LAB-FIG"];
+/// A token is made by a process of its own, so there are few customers.
+const CUSTOMERS: usize = 4;
+
+impl Cast {
+    /// A stage for the shop itself; for lab's own composition root where a part of it is taken out.
+    pub fn stage(&self) -> Stage {
+        if self.without.is_some() { Stage::of(own_program()) } else { Stage::new() }
+    }
+
+    /// The arguments, and which part is taken out.
+    pub fn options(&self, args: &[&str]) -> ShopOptions {
+        let env = self.without.map(|part| (parts::WITHOUT.to_owned(), part.to_owned()));
+        ShopOptions { env: env.into_iter().collect(), ..ShopOptions::args(args) }
+    }
+}
+
+/// This program, which takes `banyan`'s commands as well.
+pub fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| program())
+}
+
+/// An open shop with goods on its shelf.
+pub async fn open(stage: &Stage, options: ShopOptions) -> ShopProcess {
+    let shop = stage.shop("shop", options).await;
+    shop.stock(&SKUS, 100_000).await;
+    shop
+}
+
+/// So many baskets of two products.
+pub fn baskets(name: &str, count: usize) -> Vec<Wish> {
+    let of = |n: usize| {
+        let skus = [SKUS[n % SKUS.len()], SKUS[(n / SKUS.len() + n + 1) % SKUS.len()]];
+        let skus = if skus[0] == skus[1] { &skus[..1] } else { &skus[..] };
+        Wish::of(&format!("customer-{}", n % CUSTOMERS), &format!("{name}-{n}"), skus)
+    };
+    (0..count).map(of).collect()
+}
+
+/// Places so many orders and waits until all have ended.
+pub async fn played(shop: &ShopClient, name: &str, count: usize) -> (Vec<String>, BTreeMap<String, Value>) {
+    let orders = shop.place_all(baskets(name, count), 32).await;
+    let ended = shop.settled(&orders, ENDED).await.unwrap_or_else(|why| panic!("{why}"));
+    (orders, ended)
+}
+
+/// How many of these ended so.
+pub fn count(ended: &BTreeMap<String, Value>, state: &str) -> usize {
+    ended.values().filter(|order| order["state"] == state).count()
+}
+
+/// What the audit finds untrue once everybody has heard of every end, by check.
+pub async fn findings(shop: &ShopClient) -> BTreeMap<String, String> {
+    let mut last = Value::Null;
+    let judged = within(ENDED, "an audit without open orders", async || {
+        last = shop.audit().await;
+        (last["open"] == 0).then_some(())
+    });
+    judged.await.unwrap_or_else(|why| panic!("{why}: {last}"));
+    violations(&last)
+}
+
+/// The findings in a line.
+pub fn in_words(found: &BTreeMap<String, String>) -> String {
+    if found.is_empty() {
+        return "audit clean".to_owned();
+    }
+    let brief = |(check, what): (&String, &String)| {
+        let first: String = what.trim_start_matches(['[', '"']).chars().take(150).collect();
+        format!("audit red: {check}: {first}")
+    };
+    found.iter().map(brief).collect::<Vec<_>>().join("\n        ")
+}
+
+/// A module's own login, as the shop itself has it.
+pub fn role_pool(shop: &ShopClient, module: &str) -> PgPool {
+    let options = shop.superuser().username(&banyan_store::role_of(module));
+    PgPoolOptions::new().max_connections(1).connect_lazy_with(options)
+}
+
+/// The half and the hundredth-from-last of these, in milliseconds.
+pub fn p50_p99(millis: &mut [f64]) -> (f64, f64) {
+    millis.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let last = millis.len().saturating_sub(1);
+        millis.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+    };
+    (at(0.5), at(0.99))
+}

@@ -1,0 +1,150 @@
+//! Lab's own composition root: the shop's parts, with one taken out or put in another's place.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan::{Parts, Swap};
+use banyan_bus::{Applied, Consumer};
+use banyan_kernel::{Answer, Command, Context, Envelope, OrderId, Sku};
+use banyan_store::{Locks, Store, StoreError, Write, sqlx};
+use inventory_api::{
+    ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock,
+    StockLevel, StockReceived, StockReleased, StockReserved,
+};
+use orders_api::OrderShipped;
+use orders_core::Ports;
+use payments_api::{
+    AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments,
+    RefundPayment, VoidPayment,
+};
+use shipping_api::{BookShipment, CancelShipment, ShipmentBookedReply, ShipmentCancelledReply, Shipping};
+use uuid::Uuid;
+
+/// Names the part that a shop of lab's is to do without.
+pub const WITHOUT: &str = "LAB_WITHOUT";
+
+/// What is done with the shop's parts in this process.
+pub fn swap() -> Swap {
+    match std::env::var(WITHOUT).as_deref() {
+        Ok("inbox") => without_inbox,
+        Ok("saga") => without_saga,
+        _ => std::convert::identity,
+    }
+}
+
+/// Inventory hears of shipments from somebody who forgets what was heard before.
+fn without_inbox(parts: Parts) -> Parts {
+    let forgets = |consumer: Arc<dyn Consumer>| -> Arc<dyn Consumer> {
+        match consumer.group() {
+            "inventory.orders" => Arc::new(Forgetful(consumer.store().clone())),
+            _ => consumer,
+        }
+    };
+    Parts { consumers: parts.consumers.into_iter().map(forgets).collect(), ..parts }
+}
+
+/// Who is asked to undo something says yes and does nothing.
+fn without_saga(parts: Parts) -> Parts {
+    let Ports { inventory, payments, shipping } = parts.ports;
+    let ports = Ports {
+        inventory: Arc::new(KeepsStock(inventory)),
+        payments: Arc::new(KeepsMoney(payments)),
+        shipping: Arc::new(KeepsParcels(shipping)),
+    };
+    Parts { ports, ..parts }
+}
+
+/// Applies what it is told each time it is told.
+struct Forgetful(Store);
+
+/// Right when told once: what was kept for the order is gone.
+const COUNT: &str = "with gone as (update reservation set state = 'shipped', orders_seen = $2 \
+     where order_id = $1 and state in ('committed', 'shipped') returning lines) \
+     update stock s set reserved = greatest(s.reserved - l.value::int8, 0), shipped = s.shipped + l.value::int8 \
+     from gone, json_each_text(gone.lines) l where s.sku = l.key";
+
+#[async_trait]
+impl Consumer for Forgetful {
+    fn group(&self) -> &'static str {
+        "inventory.orders"
+    }
+
+    fn source(&self) -> &'static str {
+        orders_api::NAME
+    }
+
+    fn store(&self) -> &Store {
+        &self.0
+    }
+
+    fn locks(&self, batch: &[Envelope]) -> Locks {
+        Locks::none().and("order", batch.iter().map(|event| event.subject.as_str()))
+    }
+
+    async fn apply(&self, write: &mut Write, batch: &[Envelope]) -> Result<Vec<Applied>, StoreError> {
+        for event in batch.iter().filter(|event| event.kind == OrderShipped::KIND) {
+            let order: OrderId = event.subject.parse().unwrap_or(OrderId(Uuid::nil()));
+            sqlx::query(COUNT).bind(order.0).bind(event.sequence).execute(write.connection()).await?;
+        }
+        Ok(vec![Applied::Done; batch.len()])
+    }
+}
+
+struct KeepsStock(Arc<dyn Inventory>);
+
+#[async_trait]
+impl Inventory for KeepsStock {
+    async fn reserve(&self, batch: Vec<Command<ReserveStock>>) -> Vec<Answer<StockReserved>> {
+        self.0.reserve(batch).await
+    }
+
+    async fn confirm(&self, batch: Vec<Command<ConfirmReservation>>) -> Vec<Answer<ReservationConfirmed>> {
+        self.0.confirm(batch).await
+    }
+
+    async fn release(&self, batch: Vec<Command<ReleaseStock>>) -> Vec<Answer<StockReleased>> {
+        vec![Answer::Done(StockReleased {}); batch.len()]
+    }
+
+    async fn receive(&self, context: Context, batch: Vec<ReceiveStock>) -> Vec<Answer<StockReceived>> {
+        self.0.receive(context, batch).await
+    }
+
+    async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>> {
+        self.0.levels(skus).await
+    }
+}
+
+struct KeepsMoney(Arc<dyn Payments>);
+
+#[async_trait]
+impl Payments for KeepsMoney {
+    async fn authorise(&self, batch: Vec<Command<AuthorisePayment>>) -> Vec<Answer<PaymentAuthorisedReply>> {
+        self.0.authorise(batch).await
+    }
+
+    async fn capture(&self, batch: Vec<Command<CapturePayment>>) -> Vec<Answer<PaymentCapturedReply>> {
+        self.0.capture(batch).await
+    }
+
+    async fn void(&self, batch: Vec<Command<VoidPayment>>) -> Vec<Answer<PaymentUndone>> {
+        vec![Answer::Done(PaymentUndone {}); batch.len()]
+    }
+
+    async fn refund(&self, batch: Vec<Command<RefundPayment>>) -> Vec<Answer<PaymentUndone>> {
+        vec![Answer::Done(PaymentUndone {}); batch.len()]
+    }
+}
+
+struct KeepsParcels(Arc<dyn Shipping>);
+
+#[async_trait]
+impl Shipping for KeepsParcels {
+    async fn book(&self, batch: Vec<Command<BookShipment>>) -> Vec<Answer<ShipmentBookedReply>> {
+        self.0.book(batch).await
+    }
+
+    async fn cancel(&self, batch: Vec<Command<CancelShipment>>) -> Vec<Answer<ShipmentCancelledReply>> {
+        vec![Answer::Done(ShipmentCancelledReply {}); batch.len()]
+    }
+}
