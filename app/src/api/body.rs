@@ -44,9 +44,7 @@ fn explain(rejection: &JsonRejection) -> Problem {
             "json_only",
             "send Content-Type: application/json",
         ),
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            too_large()
-        }
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         other if is_late(other) => Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_too_slow",

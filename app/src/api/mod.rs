@@ -147,8 +147,9 @@ async fn guard_headers(mut response: axum::response::Response) -> axum::response
         response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
     if status == StatusCode::PAYLOAD_TOO_LARGE && !is_problem {
         response = body::too_large().into_response();
-    } else if (status.is_client_error() || status.is_server_error()) && !is_problem {
-        response = Problem::new(status, "bad_request", "the request cannot be read").into_response();
+    } else if status == StatusCode::BAD_REQUEST && !is_problem {
+        // Bodies and queries have problems of their own; what is left is a path that is no text.
+        response = Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see /openapi.json").into_response();
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

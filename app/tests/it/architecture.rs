@@ -81,7 +81,8 @@ fn module(name: &str) -> &str {
 #[test]
 fn a_contract_depends_on_the_kernel_and_on_derives_alone() {
     for member in members().values().filter(|member| member.kind == Kind::Contract) {
-        let beyond: Vec<_> = member.normal.iter().filter(|name| !OF_A_CONTRACT.contains(&name.as_str())).collect();
+        let beyond: Vec<_> =
+            member.normal.iter().filter(|name| !OF_A_CONTRACT.contains(&name.as_str())).collect();
         assert!(beyond.is_empty(), "{} depends on {beyond:?}", member.name);
     }
 }
@@ -209,7 +210,8 @@ fn migrations_stay_in_their_own_schema() {
         for file in fs::read_dir(root.join(module)).expect("a folder").flatten() {
             let path = file.path();
             let text = fs::read_to_string(&path).expect("a migration").to_lowercase();
-            let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+            let code: Vec<&str> =
+                text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
             let code = code.join("\n");
             for other in &modules {
                 let qualified = code.contains(&format!(" {other}.")) || code.contains(&format!("({other}."));

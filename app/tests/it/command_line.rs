@@ -48,7 +48,8 @@ async fn each_wrong_argument_is_one_line() {
 async fn without_a_shop_the_folder_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let name = folder.path().display().to_string();
-    for arguments in [&["audit"][..], &["order", "stuck"], &["token", "--role", "staff"], &["reset", "--yes"]] {
+    for arguments in [&["audit"][..], &["order", "stuck"], &["token", "--role", "staff"], &["reset", "--yes"]]
+    {
         check(&banyan(folder.path(), arguments), 1, &name);
     }
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "and nothing is made in it");

@@ -116,7 +116,8 @@ fn the_readme_lists_every_place() {
 #[test]
 fn a_module_is_added_in_ten_places_and_compiles() {
     let copy = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("make-it-yours");
-    let kept: BTreeSet<String> = files(&root()).into_iter().filter(|file| root().join(file).is_file()).collect();
+    let kept: BTreeSet<String> =
+        files(&root()).into_iter().filter(|file| root().join(file).is_file()).collect();
     prune(&copy, &kept);
     for file in &kept {
         put(&copy.join(file), &edited(file, &fs::read(root().join(file)).expect("a file")));

@@ -13,13 +13,16 @@ const CAROL: Uuid = Uuid::from_u128(0xca401);
 
 #[tokio::test]
 async fn each_bad_query_has_its_problem() {
-    for query in ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=70000", "limit=1&limit=2", "colour=red"] {
+    for query in
+        ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=70000", "limit=1&limit=2", "colour=red"]
+    {
         Call::get(&format!("/v1/orders?{query}")).customer(ALICE).check(400, "invalid_query").await;
         Call::get(&format!("/v1/products?{query}")).check(400, "invalid_query").await;
     }
     Call::get("/v1/products?after=an%20apple").check(400, "invalid_query").await;
     let id = Uuid::from_u128(1).simple();
-    for cursor in ["", "x", "1.2", &format!("zz.{id}"), &format!("7fffffffffffffff.{id}"), &format!("-1{id}")] {
+    for cursor in ["", "x", "1.2", &format!("zz.{id}"), &format!("7fffffffffffffff.{id}"), &format!("-1{id}")]
+    {
         let list = Call::get(&format!("/v1/orders?cursor={cursor}"));
         list.customer(ALICE).check(400, "invalid_cursor").await;
     }
@@ -28,11 +31,17 @@ async fn each_bad_query_has_its_problem() {
 #[tokio::test]
 async fn pages_follow_each_other() {
     for n in 0..5 {
-        Call::post("/v1/orders").customer(CAROL).key(&format!("page-{n}")).json(&basket()).check(201, "").await;
+        Call::post("/v1/orders")
+            .customer(CAROL)
+            .key(&format!("page-{n}"))
+            .json(&basket())
+            .check(201, "")
+            .await;
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = Call::get(&format!("/v1/orders?limit=2{cursor}")).customer(CAROL).check(200, "").await.json();
+        let page =
+            Call::get(&format!("/v1/orders?limit=2{cursor}")).customer(CAROL).check(200, "").await.json();
         let ids = page["orders"].as_array().expect("orders").iter();
         seen.extend(ids.map(|order| order["id"].as_str().expect("an id").to_owned()));
         let Some(next) = page["next"].as_str() else { break };
@@ -50,7 +59,8 @@ async fn an_order_is_followed_to_its_end_and_then_not_sent_again() {
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().expect("a type")).collect();
     assert_eq!(kinds.first(), Some(&"OrderCreated"));
     assert_eq!(kinds.last(), Some(&"OrderShipped"));
-    let versions: Vec<i64> = events.iter().map(|event| event["version"].as_i64().expect("a version")).collect();
+    let versions: Vec<i64> =
+        events.iter().map(|event| event["version"].as_i64().expect("a version")).collect();
     assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>());
     let rest = follow(&format!("{path}/events"), Some("3")).await;
     assert_eq!(rest[..], events[3..], "Last-Event-ID goes on after that event");
@@ -102,7 +112,9 @@ async fn a_clients_trace_is_the_orders_and_a_bad_one_is_ignored() {
 #[tokio::test]
 async fn the_page_and_health_need_no_token() {
     let page = Call::get("/").check(200, "").await;
-    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+    assert!(
+        page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'"))
+    );
     Call::get("/health/live").check(200, "").await;
     Call::get("/health/ready").check(200, "").await;
 }

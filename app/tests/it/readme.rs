@@ -17,11 +17,18 @@ async fn its_curl_lines_work_as_pasted() {
         assert!(lines.contains(stands_there), "{stands_there}");
     }
     let script = lines.replace("http://127.0.0.1:8080", &shop.api).replace("target/release/banyan", BANYAN);
-    let pasted = Command::new("sh").args(["-euc", &script]).env("BANYAN_DATA", &shop.data).output().expect("a shell");
+    let pasted =
+        Command::new("sh").args(["-euc", &script]).env("BANYAN_DATA", &shop.data).output().expect("a shell");
     let (said, complained) =
         (String::from_utf8_lossy(&pasted.stdout), String::from_utf8_lossy(&pasted.stderr));
     assert!(pasted.status.success() && complained.is_empty(), "{said}\n{complained}");
-    for words in [r#""products":["#, r#""on_hand":"#, r#""state":"placed""#, "event: OrderCreated", "event: OrderShipped"] {
+    for words in [
+        r#""products":["#,
+        r#""on_hand":"#,
+        r#""state":"placed""#,
+        "event: OrderCreated",
+        "event: OrderShipped",
+    ] {
         assert!(said.contains(words), "{words:?} is missing:\n{said}");
     }
     assert!(!said.contains("/problems/"), "{said}");
@@ -29,12 +36,14 @@ async fn its_curl_lines_work_as_pasted() {
 }
 
 #[test]
-fn every_test_that_architecture_md_names_exists() {
-    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+fn every_test_that_a_document_names_exists() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).expect("a document").replace("```", "");
+    let text = ["ARCHITECTURE.md", "JOURNAL.md", "RUNBOOK.md"].map(read).join("\n");
     let sources: String = sources("").into_iter().map(|(_, source)| source).collect();
     let named = text.split('`').skip(1).step_by(2);
     let is_test = |word: &&str| {
-        word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        word.matches('_').count() >= 3
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
     let (mut count, mut missing) = (0, Vec::new());
     for test in named.filter(is_test) {
@@ -43,14 +52,15 @@ fn every_test_that_architecture_md_names_exists() {
             missing.push(test);
         }
     }
-    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that are gone: {missing:?}");
+    assert!(missing.is_empty(), "a document names tests that are gone: {missing:?}");
     assert!(count > 40, "the tables were not found");
 }
 
 /// Links between documents, and into the tree.
 #[test]
 fn no_link_is_dead() {
-    let mut documents: Vec<_> = ["README", "ARCHITECTURE", "RUNBOOK", "JOURNAL"].map(|name| root().join(format!("{name}.md"))).into();
+    let mut documents: Vec<_> =
+        ["README", "ARCHITECTURE", "RUNBOOK", "JOURNAL"].map(|name| root().join(format!("{name}.md"))).into();
     documents.extend(fs::read_dir(root().join("ADRs")).expect("ADRs").flatten().map(|entry| entry.path()));
     for document in documents {
         let text = fs::read_to_string(&document).expect("a document");

@@ -86,12 +86,11 @@ impl Shop {
     }
 
     async fn fill(&self) {
-        let product = |sku: &str| {
-            json!({"sku": sku, "name": sku, "category": "fruit", "price_minor": 120, "currency": "EUR"})
-        };
+        let product = |sku: &str| json!({"sku": sku, "name": sku, "category": "fruit", "price_minor": 120, "currency": "EUR"});
         let products = json!({"products": [product("apple"), product("pear")]});
         Call::post("/v1/products").staff().key("fill").json(&products).send(self).await.is(200);
-        let lines = json!({"lines": [{"sku": "apple", "quantity": 1_000}, {"sku": "pear", "quantity": 1_000}]});
+        let lines =
+            json!({"lines": [{"sku": "apple", "quantity": 1_000}, {"sku": "pear", "quantity": 1_000}]});
         Call::post("/v1/stock/receipts").staff().key("fill").json(&lines).send(self).await.is(201);
     }
 
