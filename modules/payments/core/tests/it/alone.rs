@@ -31,9 +31,7 @@ async fn what_timed_out_is_settled_without_anybody_asking_and_stop_ends_it() {
     let asked = payments.authorise(batch).await;
     assert!(asked.iter().all(|answer| *answer == Answer::Pending), "{asked:?}");
     for order in orders {
-        while world.column(order, "state").await.as_deref() != Some("authorised") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        world.until(order, "authorised").await;
         assert_eq!(world.book(order).await, ["authorised"]);
     }
     stop.cancel();

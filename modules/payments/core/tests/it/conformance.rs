@@ -66,7 +66,9 @@ async fn it_conforms_while_everything_goes_wrong() {
                 (config.seed, config.late_ms) = (seed, 150);
                 config.profile = cells.join(",").parse().expect("a profile");
             },
-            |callee| callee.time_out = Duration::from_millis(100),
+            |callee| {
+                (callee.time_out, callee.soft_wait) = (Duration::from_millis(100), Duration::from_millis(50));
+            },
         );
         let world = world.await;
         conformance(&world).await;

@@ -85,16 +85,14 @@ async fn killed_at_any_moment_each_effect_happens_once() {
 /// Between the intent's commit and the gateway's answer: the intent is there, and nobody asked again meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_intent_without_an_outcome_is_found_by_the_reconciler() {
-    let world = World::with(|config| config.slow_ms = 400, |_| ()).await;
+    let world = World::with(|config| config.slow_ms = 2_000, |_| ()).await;
     let order = order("intent");
     let process = Process::start(&world);
     let payments = process.payments.clone();
     process
         .runtime
         .spawn(async move { payments.authorise(vec![authorise(order, 1, "pm_sandbox_slow")]).await });
-    while world.column(order, "state").await.is_none() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    world.until(order, "authorising").await;
     process.runtime.shutdown_background();
     assert_eq!(world.column(order, "state").await.as_deref(), Some("authorising"));
     assert_eq!(world.turn().await, 0, "not due yet");

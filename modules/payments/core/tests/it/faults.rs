@@ -52,7 +52,8 @@ async fn answered_in_garbage() {
 
 #[tokio::test]
 async fn done_twice_at_once() {
-    let world = World::of_profile(&at_each_step("twice=100%")).await;
+    let profile = at_each_step("twice=100%");
+    let world = World::with(|config| config.profile = profile.parse().expect("a profile"), |_| ()).await;
     assert_eq!(two_lives(&world).await, (false, false));
 }
 
@@ -67,9 +68,7 @@ async fn late_but_in_time() {
     let order = order("late");
     let asked = world.payments.authorise(vec![authorise(order, 1, GOOD)]).await;
     assert_eq!(asked, [Answer::Pending]);
-    while world.column(order, "state").await.as_deref() != Some("authorised") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.until(order, "authorised").await;
     let repeated = world.payments.authorise(vec![authorise(order, 1, GOOD)]).await;
     assert!(matches!(&repeated[..], [Answer::Done(reply)] if !reply.asked_again), "{repeated:?}");
     assert_eq!(world.book(order).await, ["authorised"]);
@@ -109,9 +108,10 @@ async fn not_let_in() {
     let order = order("not-let-in");
     let broken = world.payments.authorise(vec![authorise(order, 1, GOOD)]).await;
     assert!(matches!(&broken[..], [Answer::Broken(why)] if why.contains("secret") && !why.contains("sk_")));
-    let config = GatewayConfig::new(world.sandbox.url(), crate::world::SECRET);
+    let mut config = GatewayConfig::new(world.sandbox.url(), crate::world::SECRET);
+    (config.time_out, config.soft_wait) = (Duration::from_secs(10), Duration::from_secs(10));
     let right = payments_core::Payments::new(store(&world.database, 4, world.clock.clone()), config);
-    world.pass(Duration::from_secs(7));
+    world.pass(Duration::from_secs(20));
     let all: Vec<u16> = (0..banyan_kernel::SLOTS).collect();
     assert_eq!(IntentReconciler::new(right.clone()).turn(&all).await.expect("a turn"), 1);
     assert!(matches!(right.authorise(vec![authorise(order, 1, GOOD)]).await[..], [Answer::Done(_)]));
@@ -123,12 +123,11 @@ async fn a_next_try_out_of_reach_is_due_now() {
     let world = World::of_profile("authorise.timeout=100%").await;
     let order: OrderId = order("next-year");
     assert_eq!(world.payments.authorise(vec![authorise(order, 1, GOOD)]).await, [Answer::Pending]);
-    while world.column(order, "next_try_at").await.is_none() {
-        tokio::task::yield_now().await;
-    }
+    world.until(order, "authorising").await;
     world.pass(Duration::from_secs(1_000));
     let far = "update payment set next_try_at = next_try_at + interval '1 year'";
     sqlx::query(far).execute(world.store.pool()).await.expect("moved");
     assert_eq!(world.turn().await, 1);
-    assert!(matches!(world.payments.authorise(vec![authorise(order, 1, GOOD)]).await[..], [Answer::Done(_)]));
+    let held = ask_until_settled(&world, || world.payments.authorise(vec![authorise(order, 1, GOOD)])).await;
+    assert!(matches!(held, Answer::Done(_)), "{held:?}");
 }

@@ -29,9 +29,7 @@ async fn one_slow_call_does_not_stall_a_batch_of_fifty() {
         assert!(fits, "item {n}: {answer:?}");
     }
     // Nobody asks again: the call that goes on commits its outcome by itself.
-    while world.column(slow, "state").await.as_deref() != Some("authorised") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.until(slow, "authorised").await;
     assert_eq!(world.column(slow, "tries").await.as_deref(), Some("1"));
     assert_eq!(world.book(slow).await, ["authorised"]);
 }
@@ -68,8 +66,6 @@ async fn a_disconnect_cancels_nothing() {
     let order = order("gone");
     let asked = world.payments.authorise(vec![authorise(order, 1, "pm_card_visa")]).now_or_never();
     assert_eq!(asked, None, "it was dropped on its way");
-    while world.column(order, "state").await.as_deref() != Some("authorised") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    world.until(order, "authorised").await;
     assert_eq!(world.book(order).await, ["authorised"]);
 }

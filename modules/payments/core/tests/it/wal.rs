@@ -1,7 +1,5 @@
 //! What an order's payment costs in bytes of PostgreSQL's log. Prints figures; asserts none.
 
-use std::time::Duration;
-
 use payments_api::{
     Payments,
     testing::{authorise, capture, order},
@@ -20,11 +18,7 @@ async fn wal_bytes(world: &World) -> i64 {
 #[tokio::test]
 #[ignore = "prints a figure; alone on its cluster it is exact: cargo test -p payments-core wal -- --ignored --nocapture"]
 async fn wal_bytes_per_order() {
-    let world = World::with(
-        |_| (),
-        |callee| (callee.time_out, callee.soft_wait) = (Duration::from_secs(30), Duration::from_secs(30)),
-    )
-    .await;
+    let world = World::new().await;
     let ids: Vec<usize> = (0..BATCHES * BATCH).collect();
     let (mut held, mut taken) = (0, 0);
     for batch in ids.chunks(BATCH) {

@@ -108,6 +108,8 @@ impl World {
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let sandbox = Sandbox::start(sandbox).await;
         let mut config = GatewayConfig::new(sandbox.url(), SECRET);
+        // Nothing depends on how fast this machine is, unless a test says so.
+        (config.time_out, config.soft_wait) = (Duration::from_secs(10), Duration::from_secs(10));
         callee(&mut config);
         let store = store(&database, 8, clock.clone());
         let payments = Payments::new(store.clone(), config);
@@ -131,6 +133,16 @@ impl World {
         let found: Option<Option<String>> =
             statement.bind(order.0).fetch_optional(self.store.pool()).await.expect(column);
         found.flatten()
+    }
+
+    /// Waits for an order's row to stand there.
+    pub async fn until(&self, order: OrderId, state: &str) {
+        let stands = async {
+            while self.column(order, "state").await.as_deref() != Some(state) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), stands).await.expect(state);
     }
 
     /// What was told of an order, as `kind sequence`.

@@ -39,7 +39,10 @@ async fn answered_in_garbage() {
 
 #[tokio::test]
 async fn done_twice_at_once() {
-    assert!(!a_life(&World::of_profile("book.twice=100%,cancel.twice=100%").await).await);
+    let twice = |config: &mut banyan_sandbox::Config| {
+        config.profile = "book.twice=100%,cancel.twice=100%".parse().expect("a profile");
+    };
+    assert!(!a_life(&World::with(twice, |_| ()).await).await);
 }
 
 #[tokio::test]

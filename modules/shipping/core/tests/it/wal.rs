@@ -1,7 +1,5 @@
 //! What an order's shipment costs in bytes of PostgreSQL's log. Prints figures; asserts none.
 
-use std::time::Duration;
-
 use shipping_api::{
     Shipping,
     testing::{book, order},
@@ -20,11 +18,7 @@ async fn wal_bytes(world: &World) -> i64 {
 #[tokio::test]
 #[ignore = "prints a figure; alone on its cluster it is exact: cargo test -p shipping-core wal -- --ignored --nocapture"]
 async fn wal_bytes_per_order() {
-    let world = World::with(
-        |_| (),
-        |callee| (callee.time_out, callee.soft_wait) = (Duration::from_secs(30), Duration::from_secs(30)),
-    )
-    .await;
+    let world = World::new().await;
     let ids: Vec<usize> = (0..BATCHES * BATCH).collect();
     let (mut booked, mut shipped) = (0, 0);
     for batch in ids.chunks(BATCH) {

@@ -99,6 +99,8 @@ impl World {
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let sandbox = Sandbox::start(sandbox).await;
         let mut config = CarrierConfig::new(sandbox.url(), SECRET);
+        // Nothing depends on how fast this machine is, unless a test says so.
+        (config.time_out, config.soft_wait) = (Duration::from_secs(10), Duration::from_secs(10));
         callee(&mut config);
         let store = store(&database, 8, clock.clone());
         let shipping = Shipping::new(store.clone(), config);
