@@ -8,7 +8,7 @@ use orders_api::{OrderView, refusals};
 
 use crate::{
     event::OrderEvent,
-    log::{Loaded, OrderLog, Save},
+    log::{Kept, Loaded, OrderLog, Save},
     view,
 };
 
@@ -55,8 +55,10 @@ pub(crate) async fn amend(
         let expected = loaded.order.version;
         let save =
             Save { order: changed.clone(), expected, events, due_at: Some(now), asked: 0, waiting: None };
-        if log.save(&[save]).await? == [true] {
-            return Ok(Answer::Done(view::of(&changed)));
+        match log.save(&[save]).await?.pop() {
+            Some(Kept::Kept) => return Ok(Answer::Done(view::of(&changed))),
+            Some(Kept::Refused(why)) => return Ok(Answer::Broken(why)),
+            Some(Kept::Outrun) | None => {}
         }
     }
     Ok(Answer::Unavailable("the order is changing too fast; try again".to_owned()))

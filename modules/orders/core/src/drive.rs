@@ -17,7 +17,7 @@ use shipping_api::{BookShipment, CancelShipment, Shipping};
 use crate::{
     BACK_OFF_MAX,
     event::OrderEvent,
-    log::{OrderLog, Recorded, Save},
+    log::{Kept, Loaded, OrderLog, Recorded, Save},
     order::Order,
     saga::{Next, Step, next},
 };
@@ -59,6 +59,20 @@ pub struct Driver<L> {
     ports: Ports,
     clock: Arc<dyn Clock>,
     config: DriveConfig,
+    #[cfg(test)]
+    pub(crate) planted: Planted,
+}
+
+/// What a test has the driver do wrong.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Planted {
+    #[default]
+    Nothing,
+    /// What comes before the pivot is not recorded before it.
+    PivotUnrecorded,
+    /// An attempt grows each time a step is asked again.
+    AttemptUnrecorded,
 }
 
 /// What a module said to one order.
@@ -93,12 +107,6 @@ impl Progress {
         }
     }
 
-    /// Whether what is not recorded yet must be, before that question.
-    fn must_record_first(&self) -> bool {
-        let ahead = !self.events.is_empty();
-        ahead && matches!(self.question(), Some((_, true) | (Step::Capture, false)))
-    }
-
     fn record(&mut self, event: OrderEvent, at: Timestamp) {
         let event = self.order.record(event, at, &Actor::system("saga"));
         self.events.push(event);
@@ -109,7 +117,14 @@ impl Progress {
 impl<L: OrderLog> Driver<L> {
     /// Over a store of orders and the modules that take part.
     pub fn new(log: Arc<L>, ports: Ports, clock: Arc<dyn Clock>, config: DriveConfig) -> Self {
-        Self { log, ports, clock, config }
+        Self {
+            log,
+            ports,
+            clock,
+            config,
+            #[cfg(test)]
+            planted: Planted::Nothing,
+        }
     }
 
     pub(crate) fn log(&self) -> &L {
@@ -130,6 +145,7 @@ impl<L: OrderLog> Driver<L> {
     /// Of the store; what was asked but not recorded is asked again, with the same ids.
     pub async fn drive(&self, ids: &[OrderId]) -> Result<(), StoreError> {
         let loaded = self.log.load(ids).await?;
+        self.put_off_unreadable(ids, &loaded).await?;
         let mut orders: Vec<Progress> = loaded
             .into_iter()
             .map(|loaded| Progress {
@@ -143,12 +159,37 @@ impl<L: OrderLog> Driver<L> {
             .collect();
         loop {
             self.record_endings(&mut orders);
-            self.save(&mut orders, Progress::must_record_first).await?;
+            self.save(&mut orders, |order| self.must_record_first(order)).await?;
             if !self.ask_all(&mut orders).await {
                 break;
             }
         }
         self.save(&mut orders, |order| !order.lost).await
+    }
+
+    /// Whether what is not recorded yet must be, before what is asked next.
+    fn must_record_first(&self, progress: &Progress) -> bool {
+        #[cfg(test)]
+        if self.planted == Planted::PivotUnrecorded && progress.order.turned_back.is_none() {
+            return false;
+        }
+        let ahead = !progress.events.is_empty();
+        ahead && matches!(progress.question(), Some((_, true) | (Step::Capture, false)))
+    }
+
+    /// Whose history cannot be believed must not be found due again at once, for ever.
+    async fn put_off_unreadable(&self, ids: &[OrderId], loaded: &[Loaded]) -> Result<(), StoreError> {
+        let is_loaded = |id: &OrderId| loaded.iter().any(|loaded| loaded.order.id == *id);
+        let unreadable: Vec<OrderId> = ids.iter().copied().filter(|id| !is_loaded(id)).collect();
+        self.put_off(&unreadable, "its history is not what was written; see `banyan audit`").await
+    }
+
+    async fn put_off(&self, orders: &[OrderId], why: &str) -> Result<(), StoreError> {
+        if orders.is_empty() {
+            return Ok(());
+        }
+        tracing::error!(?orders, why, "put off: a person must look");
+        self.log.put_off(orders, self.clock.now() + BACK_OFF_MAX, why).await
     }
 
     fn record_endings(&self, orders: &mut [Progress]) {
@@ -173,6 +214,8 @@ impl<L: OrderLog> Driver<L> {
                 .collect();
             async move {
                 let heard = self.ask(*question, those.iter().map(|(_, order)| *order)).await;
+                let silence = std::iter::repeat_with(|| Heard::NotYet("no answer".to_owned()));
+                let heard = heard.into_iter().chain(silence);
                 (*question, those.into_iter().map(|(at, _)| at).zip(heard).collect::<Vec<_>>())
             }
         });
@@ -221,9 +264,13 @@ impl<L: OrderLog> Driver<L> {
         let batch: Vec<Save> = at.iter().map(|at| self.to_save(&orders[*at])).collect();
         let kept = self.log.save(&batch).await?;
         for (at, kept) in at.into_iter().zip(kept) {
-            orders[at].lost = !kept;
-            orders[at].expected = orders[at].order.version;
-            orders[at].events.clear();
+            let order = &mut orders[at];
+            order.lost = kept != Kept::Kept;
+            order.expected = order.order.version;
+            order.events.clear();
+            if let Kept::Refused(why) = kept {
+                self.put_off(&[order.order.id], &why).await?;
+            }
         }
         Ok(())
     }
@@ -248,6 +295,10 @@ impl<L: OrderLog> Driver<L> {
     }
 
     async fn ask(&self, (step, undo): Question, orders: impl Iterator<Item = &Order>) -> Vec<Heard> {
+        #[cfg(test)]
+        let orders: Vec<Order> = orders.map(|order| self.plant(order, step, undo)).collect();
+        #[cfg(test)]
+        let orders = orders.iter();
         let Ports { inventory, payments, shipping } = &self.ports;
         let orders: Vec<&Order> = orders.collect();
         match (step, undo) {
@@ -289,6 +340,17 @@ impl<L: OrderLog> Driver<L> {
                 heard(payments.refund(batch).await, |_| (None, false))
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl<L: OrderLog> Driver<L> {
+    fn plant(&self, order: &Order, step: Step, undo: bool) -> Order {
+        let mut order = order.clone();
+        if self.planted == Planted::AttemptUnrecorded && !undo {
+            order.plant_attempt(step, 1 + stable_hash(self.clock.now().to_string().as_bytes()) as u32 % 3);
+        }
+        order
     }
 }
 

@@ -166,3 +166,6 @@ impl OrderEvent {
         matches!(self, Self::OrderCreated(_) | Self::OrderShipped {} | Self::OrderCancelled { .. })
     }
 }
+
+#[cfg(test)]
+mod tests;

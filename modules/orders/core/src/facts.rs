@@ -110,7 +110,14 @@ fn judge(id: OrderId, row: Option<&Row>, folded: Result<Order, String>, disorder
     }
     let otherwise = |order: &Order| row.is_some_and(|row| row.response != response_hash(order));
     let answers_otherwise = order.as_ref().is_some_and(otherwise);
-    OrderFact { id, order, chain, row: against_row, out_of_order: disordered.contains(&id.0), answers_otherwise }
+    OrderFact {
+        id,
+        order,
+        chain,
+        row: against_row,
+        out_of_order: disordered.contains(&id.0),
+        answers_otherwise,
+    }
 }
 
 fn differs(order: &Order, row: &Row) -> Option<String> {

@@ -2,6 +2,9 @@
 //!
 //! Read in this order: [`saga::next`] decides, [`drive`] asks and records, [`mod@log`] keeps, `place` begins.
 
+#[cfg(test)]
+extern crate self as orders_core;
+
 mod cancel;
 pub mod chain;
 mod drive;
@@ -9,6 +12,11 @@ mod event;
 mod facts;
 mod history;
 pub mod log;
+#[cfg(test)]
+#[path = "../tests/it/log_suite.rs"]
+mod log_suite;
+#[cfg(test)]
+mod memory;
 mod order;
 mod place;
 mod postgres;
@@ -16,7 +24,11 @@ mod reconcile;
 mod resolve;
 pub mod saga;
 mod settled;
+#[cfg(test)]
+mod sim;
 mod source;
+#[cfg(test)]
+mod stage;
 mod view;
 mod why;
 

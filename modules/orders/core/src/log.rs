@@ -39,6 +39,17 @@ pub struct Save {
     pub waiting: Option<String>,
 }
 
+/// What became of a [`Save`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is in the log.
+    Kept,
+    /// Nothing of it: the stream has moved on.
+    Outrun,
+    /// Nothing of it, nor ever, as it is: the log says why.
+    Refused(String),
+}
+
 /// The store of orders.
 #[async_trait]
 pub trait OrderLog: Send + Sync + 'static {
@@ -54,6 +65,9 @@ pub trait OrderLog: Send + Sync + 'static {
     /// Orders by their events, chain verified; one whose chain is broken is left out and logged.
     async fn load(&self, orders: &[OrderId]) -> Result<Vec<Loaded>, StoreError>;
 
-    /// Keeps a batch in one commit. Tells for each whether it was kept: not, if the stream has moved on.
-    async fn save(&self, batch: &[Save]) -> Result<Vec<bool>, StoreError>;
+    /// Keeps a batch in one commit; one that is refused does not keep the others from it.
+    async fn save(&self, batch: &[Save]) -> Result<Vec<Kept>, StoreError>;
+
+    /// Leaves orders that can be neither read nor kept alone until then; their streams stay as they are.
+    async fn put_off(&self, orders: &[OrderId], until: Timestamp, why: &str) -> Result<(), StoreError>;
 }

@@ -181,6 +181,11 @@ impl Order {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn plant_attempt(&mut self, step: Step, attempt: u32) {
+        self.steps[step.index()].1 = attempt;
+    }
+
     /// What is recorded of a step.
     #[must_use]
     pub fn state(&self, step: Step) -> StepState {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     event::Created,
     order::{Order, Recorded},
-    postgres::{fold, insert_events},
+    postgres::{BrokenChain, fold, insert_events},
     saga,
 };
 
@@ -61,12 +61,13 @@ async fn place_all(
             _ if !free[&wish.order] => {
                 Answer::rejected(refusals::IN_FLIGHT, "the same key is being worked on")
             }
-            Some(order) => repeat(order, &wish),
+            Some(Err(error)) => Answer::Broken(error.to_string()),
+            Some(Ok(order)) => repeat(order, &wish),
             None => match create(&wish, products, store.clock().now()) {
                 Err(refusal) => Answer::Rejected(refusal),
                 Ok((order, first)) => {
                     let accepted = accepted(&order);
-                    known.insert(order.id, order.clone());
+                    known.insert(order.id, Ok(order.clone()));
                     new.push((order, first));
                     Answer::Done(Placed { accepted, repeated: false })
                 }
@@ -78,19 +79,19 @@ async fn place_all(
     Ok(answers)
 }
 
+/// Those of them that were placed before; what of them cannot be believed is no other's trouble.
 async fn existing(
     write: &mut Write,
     ids: impl Iterator<Item = OrderId>,
-) -> Result<HashMap<OrderId, Order>, StoreError> {
+) -> Result<HashMap<OrderId, Result<Order, BrokenChain>>, StoreError> {
     let ids: Vec<Uuid> = ids.map(|id| id.0).collect();
     let rows: Vec<crate::postgres::EventRow> =
         sqlx::query_as(EXISTING).bind(ids).fetch_all(write.connection()).await?;
     let order = |row: crate::postgres::EventRow| {
         let id = OrderId(row.order_id);
-        let order = fold(id, vec![row]).map_err(|error| StoreError::Conflict(error.to_string()))?;
-        Ok((id, order))
+        (id, fold(id, vec![row]))
     };
-    rows.into_iter().map(order).collect()
+    Ok(rows.into_iter().map(order).collect())
 }
 
 /// The first answer again, or a refusal if the key is used for something else.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use banyan_kernel::{Json, OrderId, SLOTS, Timestamp, slot_of};
-use banyan_store::{Locks, Store, StoreError, Write};
+use banyan_store::{Locks, Store, StoreError, Write, by_halves};
 use sqlx::{FromRow, PgConnection, PgPool, types::Json as SqlJson};
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::{
     BACK_OFF_MAX,
     chain::{self, Hash, Link},
     event::{OrderEvent, SCHEMA_VERSION},
-    log::{Loaded, OrderLog, Save},
+    log::{Kept, Loaded, OrderLog, Save},
     order::{Order, Recorded},
 };
 
@@ -33,6 +33,9 @@ const UPDATE_ROWS: &str = "update orders set state = t.state, version = t.versio
      open = t.open, due_at = t.due, asked = t.asked, waiting = t.waiting \
      from unnest($1::uuid[], $2::text[], $3::int4[], $4::int2[], $5::bytea[], $6::bool[], $7::timestamptz[], \
      $8::int4[], $9::text[]) as t(o, state, version, told, hash, open, due, asked, waiting) where order_id = t.o";
+
+const PUT_OFF: &str =
+    "update orders set due_at = $2, asked = asked + 1, waiting = $3 where order_id = any($1) and open";
 
 /// Orders in the module's schema.
 #[derive(Clone)]
@@ -119,11 +122,41 @@ impl OrderLog for PostgresLog {
         Ok(loaded.collect())
     }
 
-    async fn save(&self, batch: &[Save]) -> Result<Vec<bool>, StoreError> {
-        let mut write = self
-            .store
-            .begin(&Locks::none().and("order", batch.iter().map(|s| s.order.id.to_string())))
-            .await?;
+    async fn save(&self, batch: &[Save]) -> Result<Vec<Kept>, StoreError> {
+        match self.save_all(batch).await {
+            Err(StoreError::Statement(_)) => self.save_by_halves(batch).await,
+            kept => kept,
+        }
+    }
+
+    async fn put_off(&self, orders: &[OrderId], until: Timestamp, why: &str) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+        let mut write = self.begin(orders).await?;
+        sqlx::query(PUT_OFF).bind(ids).bind(until).bind(why).execute(write.connection()).await?;
+        write.commit().await
+    }
+}
+
+impl PostgresLog {
+    async fn begin(&self, orders: &[OrderId]) -> Result<Write, StoreError> {
+        self.store.begin(&Locks::none().and("order", orders.iter().map(OrderId::to_string))).await
+    }
+
+    async fn save_by_halves(&self, batch: &[Save]) -> Result<Vec<Kept>, StoreError> {
+        let write = |batch: Vec<Save>| {
+            Box::pin(async move { self.save_all(&batch).await }) as futures::future::BoxFuture<'_, _>
+        };
+        let saved = by_halves(batch.to_vec(), &write).await.into_iter();
+        let kept = saved.map(|kept| match kept {
+            Err(StoreError::Statement(error)) => Ok(Kept::Refused(error.to_string())),
+            kept => kept,
+        });
+        kept.collect()
+    }
+
+    async fn save_all(&self, batch: &[Save]) -> Result<Vec<Kept>, StoreError> {
+        let orders: Vec<OrderId> = batch.iter().map(|save| save.order.id).collect();
+        let mut write = self.begin(&orders).await?;
         let ids: Vec<Uuid> = batch.iter().map(|save| save.order.id.0).collect();
         let versions: Vec<(Uuid, i32)> =
             sqlx::query_as(VERSIONS).bind(&ids).fetch_all(write.connection()).await?;
@@ -141,7 +174,8 @@ impl OrderLog for PostgresLog {
             update_rows(write.connection(), &kept).await?;
             write.commit().await?;
         }
-        Ok(batch.iter().map(fits).collect())
+        let kept = |save: &Save| if fits(save) { Kept::Kept } else { Kept::Outrun };
+        Ok(batch.iter().map(kept).collect())
     }
 }
 

@@ -64,12 +64,12 @@ impl<L: OrderLog> SagaReconciler<L> {
                 Ok(true) => failures = 0,
                 Ok(false) => {
                     failures = 0;
-                    tokio::select! { () = stop.cancelled() => {}, () = Signal::wait(&mut signal, POLL) => {} }
+                    tokio::select! { biased; () = stop.cancelled() => {}, () = Signal::wait(&mut signal, POLL) => {} }
                 }
                 Err(error) => {
                     failures = (failures + 1_u32).min(5);
                     tracing::warn!(%error, "cannot look for due orders");
-                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(POLL * 2_u32.pow(failures)) => {} }
+                    tokio::select! { biased; () = stop.cancelled() => {}, () = tokio::time::sleep(POLL * 2_u32.pow(failures)) => {} }
                 }
             }
         }

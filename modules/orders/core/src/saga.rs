@@ -106,3 +106,6 @@ impl Step {
         self as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

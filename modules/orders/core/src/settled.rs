@@ -55,7 +55,8 @@ impl Orders {
     /// # Errors
     /// As any statement.
     pub async fn refusals(&self) -> Result<BTreeMap<String, (u64, Vec<OrderId>)>, StoreError> {
-        let rows: Vec<(String, i64, Vec<Uuid>)> = sqlx::query_as(REFUSED).fetch_all(self.store.pool()).await?;
+        let rows: Vec<(String, i64, Vec<Uuid>)> =
+            sqlx::query_as(REFUSED).fetch_all(self.store.pool()).await?;
         let cell = |(step, count, orders): (String, i64, Vec<Uuid>)| {
             (step, (count.unsigned_abs(), orders.into_iter().map(OrderId).collect()))
         };

@@ -1,0 +1,110 @@
+//! A changed event and a cut tail are seen: by who drives, and by the audit.
+
+use banyan_kernel::{Answer, OrderId};
+use orders_api::Orders;
+use orders_core::{
+    OrderFact, Step,
+    log::{Kept, OrderLog},
+};
+use uuid::Uuid;
+
+use crate::{
+    log_suite::{done, load, with},
+    world::World,
+};
+
+/// An order of three events beside a sound one.
+async fn world() -> (World, OrderId) {
+    let world = World::new().await;
+    let order = world.placed("tampered with").await;
+    world.placed("sound").await;
+    for step in [Step::Reserve, Step::Authorise] {
+        let save = with(&load(&world.log, order).await, done(step), world.now());
+        assert_eq!(world.log.save(&[save]).await.expect("saved"), [Kept::Kept]);
+    }
+    (world, order)
+}
+
+async fn facts(world: &World) -> Vec<OrderFact> {
+    world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts")
+}
+
+/// The audit names this order and no other, so; it is not driven any more.
+async fn check(tampering: &str, chain: Option<&str>, row: Option<&str>) {
+    let (world, order) = world().await;
+    assert!(facts(&world).await.iter().all(|fact| fact.chain.is_none() && fact.row.is_none()));
+    world.plant(&tampering.replace("IT", &format!("order_id = '{order}'"))).await;
+    for fact in facts(&world).await {
+        let expected = if fact.id == order { (chain, row) } else { (None, None) };
+        assert_eq!((fact.chain.as_deref(), fact.row.as_deref()), expected, "{tampering}");
+    }
+    let loaded = world.log.load(&[order]).await.expect("loaded");
+    let is_row_there = row != Some("events without an order");
+    assert_eq!(loaded.is_empty(), chain.is_some() || !is_row_there, "{tampering}");
+}
+
+#[tokio::test]
+async fn a_changed_field_is_seen() {
+    let changed = Some("event 2 was changed");
+    for change in [
+        "payload = payload || '{\"step\": \"book\"}'",
+        "payload = payload || '{\"actor\": \"staff:mallory\"}'",
+        "payload = payload - 'result'",
+        "type = 'StepUndone'",
+        "at = at - interval '1 microsecond'",
+        "schema_version = 2",
+        "hash = decode(repeat('00', 32), 'hex')",
+    ] {
+        check(&format!("update orders.order_event set {change} where IT and version = 2"), changed, None)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_cut_out_or_cut_off_is_seen() {
+    let delete = |which: &str| format!("delete from orders.order_event where IT and version {which}");
+    check(&delete("= 1"), Some("event 1 is missing"), None).await;
+    check(&delete("= 2"), Some("event 2 is missing"), None).await;
+    check(&delete("= 3"), Some("the tail is cut off after event 2"), None).await;
+    check(&delete("> 0"), Some("event 1 is missing"), None).await;
+}
+
+/// Who rewrites the tail with its hashes right meets the row, which remembers the last one.
+#[tokio::test]
+async fn a_tail_rewritten_whole_is_seen() {
+    let tampering = "update orders.orders set hash = decode(repeat('11', 32), 'hex') where IT";
+    check(tampering, Some("event 3 is not the one the order's row remembers"), None).await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_the_fold_is_seen() {
+    let says = |state: &str| format!("the row says {state} and the events say placed");
+    check("update orders.orders set state = 'shipped' where IT", None, Some(&says("shipped"))).await;
+    check("update orders.orders set open = false where IT", None, Some(&says("placed"))).await;
+    check("update orders.orders set told = 2 where IT", None, Some(&says("placed"))).await;
+    check("delete from orders.orders where IT", None, Some("events without an order")).await;
+}
+
+#[tokio::test]
+async fn another_first_answer_is_seen() {
+    let (world, order) = world().await;
+    world
+        .plant(&format!("update orders.orders set response = response + 1 where order_id = '{order}'"))
+        .await;
+    for fact in facts(&world).await {
+        assert_eq!(fact.answers_otherwise, fact.id == order);
+    }
+}
+
+#[tokio::test]
+async fn facts_come_in_pages_of_orders() {
+    let (world, _) = world().await;
+    world.placed("third").await;
+    let (mut after, mut seen) = (OrderId(Uuid::nil()), Vec::new());
+    while let Some(end) = world.orders.page_end(after, 2).await.expect("a page") {
+        seen.extend(world.orders.facts(after, end).await.expect("facts").into_iter().map(|fact| fact.id));
+        after = end;
+    }
+    assert_eq!(seen.len(), 3);
+    assert!(matches!(world.orders.view(seen).await, Answer::Done(views) if views.len() == 3));
+}

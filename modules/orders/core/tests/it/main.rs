@@ -1,0 +1,11 @@
+//! Orders on real PostgreSQL.
+
+mod chain;
+mod commit_order;
+mod log;
+mod log_suite;
+mod place;
+mod poison;
+mod source;
+mod statements;
+mod world;
