@@ -15,7 +15,7 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// It cannot be read or written.
-    #[error("the data folder {path}: {error}", path = path.display())]
+    #[error("the data folder {path}: {error}; {}", way_out(error), path = path.display())]
     Io {
         /// Which file or folder.
         path: PathBuf,
@@ -126,6 +126,18 @@ impl Place {
     /// When it cannot be written.
     pub fn announce(&self, running: &Running) -> Result<(), PlaceError> {
         write(&self.root, "running.json", running)
+    }
+}
+
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space, then start again; nothing is lost"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "make it writable, or choose another --data"
+        }
+        _ => "choose another --data",
     }
 }
 

@@ -90,12 +90,15 @@ impl RunningShop {
         let (api_socket, admin_socket) = (listen(config.listen).await?, listen(config.admin_listen).await?);
         let database = Database::start(&config, &place);
         let sandbox = Sandbox::start(&config, &place, &secrets);
-        let (database, sandbox) = tokio::join!(database, sandbox);
-        let (database, sandbox) = (database?, sandbox?);
+        let (database, sandbox) = both(tokio::join!(database, sandbox)).await?;
         let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
         let stores = Stores::new(&database.administrator, &config.database_password, config.pool, &clock);
-        database.prepare(&config.database_password, stores.connections(config.pool)).await?;
+        let prepared = database.prepare(&config.database_password, stores.connections(config.pool)).await;
+        if let Err(why) = prepared {
+            let_go(Some(database), sandbox).await;
+            return Err(why);
+        }
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
         let (shop, modules) =
             compose::compose(&stores, &outside, config.hold, fault_book.clone(), instance, swap);
@@ -149,11 +152,35 @@ impl RunningShop {
         let in_time = tokio::time::timeout(self.drain, answered).await.is_ok();
         self.servers.abort_all();
         let in_time = self.work.drain(self.drain).await && in_time;
-        if let Some(sandbox) = self.sandbox {
-            sandbox.stop().await;
-        }
-        self.database.stop(StopMode::Fast).await;
+        let_go(Some(self.database), self.sandbox).await;
         in_time
+    }
+}
+
+/// Both, or neither.
+async fn both(
+    started: (Result<Database, StartError>, Result<Option<Sandbox>, StartError>),
+) -> Result<(Database, Option<Sandbox>), StartError> {
+    match started {
+        (Ok(database), Ok(sandbox)) => Ok((database, sandbox)),
+        (Ok(database), Err(why)) => {
+            let_go(Some(database), None).await;
+            Err(why)
+        }
+        (Err(why), sandbox) => {
+            let_go(None, sandbox.ok().flatten()).await;
+            Err(why)
+        }
+    }
+}
+
+/// Stops what this shop started.
+async fn let_go(database: Option<Database>, sandbox: Option<Sandbox>) {
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    if let Some(database) = database {
+        database.stop(StopMode::Fast).await;
     }
 }
 

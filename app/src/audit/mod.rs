@@ -21,8 +21,9 @@ use judge::{Facts, judge_order};
 const CHUNK_ORDERS: u16 = 250;
 /// An order that takes longer must be listed as stuck.
 pub const DEADLINE: Duration = Duration::from_secs(120);
-/// Events reach their consumers within this; until then an ended order counts as open.
-const DELIVERY: Duration = Duration::from_secs(10);
+/// Events reach their consumers within this, also after a crash, when each slot's next ones are applied one
+/// by one; until then an ended order of which not everybody has heard counts as open.
+const DELIVERY: Duration = Duration::from_secs(60);
 /// Violations named of each check; all are counted.
 const NAMED_MAX: usize = 20;
 

@@ -151,6 +151,13 @@ async fn launch(plan: &Plan) -> Result<(Child, Left), StartError> {
         .stderr(log)
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+    let left = Left { pid, started: started(pid).unwrap_or_default(), port: plan.port };
+    // At once: whoever comes after a shop that was killed here must know whom to end.
+    if let Err(error) = place::write(&plan.root, STATE, &left) {
+        end_child(&mut child).await;
+        return Err(error.into());
+    }
     let output = child.stdout.take().ok_or_else(|| failed("it has no output".to_owned()))?;
     let mut lines = BufReader::new(output).lines();
     let line = tokio::time::timeout(START, lines.next_line()).await;
@@ -158,13 +165,20 @@ async fn launch(plan: &Plan) -> Result<(Child, Left), StartError> {
         line.ok().and_then(|line| line.ok().flatten()).and_then(|line| line.rsplit(':').next()?.parse().ok());
     let Some(port) = port else {
         // It may still live, without a port to be known by.
-        let _ = child.kill().await;
+        end_child(&mut child).await;
         return Err(failed(format!("see {}", plan.root.join("sandbox.log").display())));
     };
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
-    let left = Left { pid, started: started(pid).unwrap_or_default(), port };
-    place::write(&plan.root, STATE, &left)?;
+    let left = Left { port, ..left };
+    if let Err(error) = place::write(&plan.root, STATE, &left) {
+        end_child(&mut child).await;
+        return Err(error.into());
+    }
     Ok((child, left))
+}
+
+async fn end_child(child: &mut Child) {
+    // One that has ended already cannot be killed, which is as well.
+    let _ = child.kill().await;
 }
 
 /// When a process began; none, if there is none.
