@@ -1,3 +1,9 @@
 //! What must hold on real processes: killed, frozen, doubled, moved, tampered with, and told nonsense.
 
+mod epoch;
+mod folder;
+mod frozen;
+mod kill;
 mod open_close;
+mod planted;
+mod two_shops;

@@ -1,0 +1,108 @@
+//! A process that freezes between two statements of a writing transaction.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use banyan_kernel::{Actor, OrderId, Role};
+use banyan_lab::stage::{MARK, ShopClient, ShopOptions, Stage, Wish, process::Process, until, within};
+use banyan_store::sqlx::{self, PgPool};
+use nix::sys::signal::Signal;
+use uuid::Uuid;
+
+/// What the issue promises.
+const GOES_ON: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(60);
+const KEY: &str = "while frozen";
+
+const RESERVED: &str = "select count(*) from inventory.reservation where order_id = $1";
+const MOVED_ON: &str = "select pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8";
+
+/// The process `halfway`, inside its transaction.
+struct Halfway {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    xid: String,
+}
+
+impl Halfway {
+    fn start(stage: &Stage, shop: &ShopClient, order: OrderId, sku: &str) -> Self {
+        let superuser = shop.superuser();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_halfway"));
+        command.arg(superuser.get_socket().expect("a socket")).arg(superuser.get_port().to_string());
+        command.args(["inventory", &order.to_string(), sku]).env(MARK, stage.folder());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("halfway");
+        let input = child.stdin.take().expect("a pipe");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let xid = line(&mut output).strip_prefix("inside ").expect("a transaction").to_owned();
+        Self { child, input, output, xid }
+    }
+
+    async fn freeze(&self) {
+        let process = Process::now(self.child.id().cast_signed()).expect("a process");
+        process.signal(Signal::SIGSTOP);
+        until(SETTLE, "it to stand still", async || process.is_frozen().then_some(())).await;
+    }
+
+    /// Lets it go on, and hears how it went.
+    fn thaw(mut self) -> String {
+        Process::now(self.child.id().cast_signed()).expect("a process").signal(Signal::SIGCONT);
+        writeln!(self.input, "go on").expect("it listens");
+        let heard = line(&mut self.output);
+        self.child.wait().expect("an end");
+        heard
+    }
+}
+
+fn line(output: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    line.trim().to_owned()
+}
+
+async fn is(pool: &PgPool, order: OrderId) -> Option<()> {
+    let reserved: i64 = sqlx::query_scalar(RESERVED).bind(order.0).fetch_one(pool).await.ok()?;
+    (reserved == 1).then_some(())
+}
+
+async fn has_moved_on(pool: &PgPool, xid: &str) -> Option<()> {
+    let moved_on: bool = sqlx::query_scalar(MOVED_ON).bind(xid).fetch_one(pool).await.ok()?;
+    moved_on.then_some(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amid_a_transaction_holds_up_others_for_two_seconds_at_most() {
+    let stage = Stage::new();
+    let shop = stage.shop("shop", ShopOptions::default()).await;
+    let pool = shop.superuser_pool();
+    shop.stock(&["APPLE"], 10).await;
+    let customer = Uuid::from_u128(7).to_string();
+    let token = shop.customer_token(&customer).await;
+    let principal = Actor { role: Role::Customer, id: customer.clone() };
+    let order = OrderId::derive(&principal.to_string(), KEY);
+
+    let frozen = Halfway::start(&stage, &shop, order, "APPLE");
+    frozen.freeze().await;
+    let since = Instant::now();
+    assert!(has_moved_on(&pool, &frozen.xid).await.is_none(), "it holds the horizon");
+    assert!(!token.is_empty());
+    assert_eq!(shop.place(&Wish::of(&customer, KEY, &["APPLE"])).await, order.to_string());
+    let left = || GOES_ON.saturating_sub(since.elapsed());
+    let written =
+        within(left(), "the same order and SKU to be written", async || is(&pool, order).await).await;
+    println!("written after {:?}", since.elapsed());
+    let moved_on = within(left(), "the horizon to move on", async || has_moved_on(&pool, &frozen.xid).await);
+    let moved_on = moved_on.await;
+    println!("the horizon moved on after {:?}", since.elapsed());
+    written.unwrap();
+    moved_on.unwrap();
+
+    let ended = shop.settled(&[order.to_string()], SETTLE).await.unwrap();
+    assert_eq!(ended[&order.to_string()]["state"], "shipped");
+    let heard = frozen.thaw();
+    assert!(heard.starts_with("failed: "), "its transaction is no more: {heard}");
+    shop.clean_audit(SETTLE).await;
+}

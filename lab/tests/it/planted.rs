@@ -1,0 +1,159 @@
+//! The audit finds what was planted by hand, and names it.
+
+use std::{fmt::Display, process::Output, time::Duration};
+
+use banyan_kernel::{
+    Actor, Clock, CustomerId, Money, OrderId, Role, SystemClock, TraceParent, slot_of, stable_hash,
+};
+use banyan_lab::stage::{ShopOptions, ShopProcess, Stage, Wish, violations};
+use banyan_store::sqlx::{self, AssertSqlSafe, Executor, PgPool, types::Json};
+use orders_api::{OrderAccepted, PricedLine};
+use orders_core::{Created, Order};
+use uuid::Uuid;
+
+const SETTLE: Duration = Duration::from_secs(60);
+const ORDERS: usize = 9;
+/// Older than any order may be that neither ended nor is stuck.
+const AGE: Duration = Duration::from_secs(600);
+
+const EVENT: &str = "insert into orders.order_event (order_id, version, sequence, type, schema_version, payload, hash, at, \
+     traceparent, slot, epoch) select $1, 1, 1, $2, 1, $3, $4, $5, $6, $7, epoch from orders.fence";
+/// Without a due time nobody looks after it.
+const ROW: &str = "insert into orders.orders (order_id, customer_id, slot, placed_at, state, version, told, hash, \
+     response, open, due_at) values ($1, $2, $3, $4, 'placed', 1, 1, $5, $6, true, null)";
+
+/// A clean shop and its orders.
+struct Scene {
+    shop: ShopProcess,
+    pool: PgPool,
+    orders: Vec<String>,
+}
+
+impl Scene {
+    async fn new(stage: &Stage) -> Self {
+        let shop = stage.shop("shop", ShopOptions::default()).await;
+        shop.stock(&["APPLE", "PEAR"], 100).await;
+        let wish = |n: usize| Wish::of("ada", &format!("order {n}"), &["APPLE", "PEAR"]);
+        let orders = shop.place_all((0..ORDERS).map(wish).collect(), 4).await;
+        shop.settled(&orders, SETTLE).await.unwrap();
+        shop.clean_audit(SETTLE).await;
+        let pool = shop.superuser_pool();
+        Self { shop, pool, orders }
+    }
+
+    async fn run(&self, statements: String) {
+        self.pool.execute(AssertSqlSafe(statements)).await.expect("the superuser may");
+    }
+
+    /// Plants, looks, mends: the audit names that check and what it is about, and nothing else is wrong
+    /// before and after.
+    async fn check(&self, name: &str, names: impl Display, plant: String, mend: String) {
+        self.run(plant).await;
+        self.finds(&[name], &names.to_string()).await;
+        self.run(mend).await;
+        let audit = self.shop.audit().await;
+        assert!(violations(&audit).is_empty(), "{name} was mended: {audit:#}");
+    }
+
+    async fn finds(&self, checks: &[&str], names: &str) {
+        let Output { status, stdout, .. } = self.shop.banyan(&["audit"]).await;
+        let text = String::from_utf8_lossy(&stdout);
+        assert_eq!(status.code(), Some(1), "{checks:?}: {text}");
+        let found = violations(&self.shop.audit().await);
+        assert_eq!(found.keys().collect::<Vec<_>>(), checks, "{found:?}");
+        for check in checks {
+            assert!(found[*check].contains(names), "{check} names {names}: {found:?}");
+            println!("{check}: {}", found[*check]);
+            assert!(text.contains(&format!("  {check:<8} VIOLATED")), "{text}");
+        }
+        assert!(text.contains(names) && text.ends_with("NOT CLEAN\n"), "{text}");
+    }
+}
+
+/// Changes one event of a kept copy, and puts the copy back.
+fn changed(order: &str, version: u8, change: &str) -> (String, String) {
+    let event = format!("order_id = '{order}' and version = {version}");
+    let plant = format!(
+        "create table public.kept as select * from orders.order_event where {event}; \
+         update orders.order_event set {change} where {event}"
+    );
+    let mend = format!(
+        "delete from orders.order_event where {event}; \
+         insert into orders.order_event overriding system value select * from public.kept; \
+         drop table public.kept"
+    );
+    (plant, mend)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn violations_are_found_and_named() {
+    let stage = Stage::new();
+    let scene = Scene::new(&stage).await;
+    let order = |n: usize| scene.orders[n].as_str();
+
+    let stock = |by: &str| format!("update inventory.stock set on_hand = on_hand {by} where sku = 'APPLE'");
+    scene.check("stock", "APPLE", stock("- 1"), stock("+ 1")).await;
+
+    let entry = |verb: &str, rest: &str| {
+        format!("{verb} payments.ledger_entry {rest} payment_id = '{}' and debit = 'cash'", order(0))
+    };
+    let more = |by: &str| entry("update", &format!("set amount_minor = amount_minor {by} where"));
+    scene.check("money", order(0), more("+ 1"), more("- 1")).await;
+
+    let response = |by: &str| {
+        format!("update orders.orders set response = response {by} where order_id = '{}'", order(1))
+    };
+    scene.check("replay", order(1), response("+ 1"), response("- 1")).await;
+
+    let (plant, mend) = changed(order(2), 3, "payload = jsonb_set(payload, '{attempt}', '2')");
+    scene.check("chain", order(2), plant, mend).await;
+
+    let (plant, mend) = changed(order(3), 7, "slot = slot");
+    let tail = format!("delete from orders.order_event where order_id = '{}' and version = 7", order(3));
+    scene.check("chain", order(3), format!("{plant}; {tail}"), mend).await;
+
+    let last =
+        format!("(select xid from orders.order_event where order_id = '{}' and version = 7)", order(4));
+    let (plant, mend) = changed(order(4), 1, &format!("xid = {last}, seq = default"));
+    scene.check("order", order(4), plant, mend).await;
+
+    let forgotten = plant_forgotten(&scene.pool).await;
+    scene.finds(&["ended"], &forgotten.to_string()).await;
+    scene.run(format!("delete from orders.orders where order_id = '{forgotten}'; delete from orders.order_event where order_id = '{forgotten}'")).await;
+    assert!(violations(&scene.shop.audit().await).is_empty(), "mended");
+
+    // The outside's book takes nothing back: this one is last.
+    scene.shop.outside().book_parcel(order(5)).await;
+    scene.finds(&["once"], order(5)).await;
+}
+
+/// An order that was acknowledged ten minutes ago and then forgotten: its chain is whole, its row is what its
+/// event says, and it is never due.
+async fn plant_forgotten(pool: &PgPool) -> OrderId {
+    let id = OrderId(Uuid::from_u128(0xdead));
+    let customer = CustomerId(Uuid::from_u128(7));
+    let (quantity, currency) = (1.try_into().expect("a quantity"), "EUR".parse().expect("a currency"));
+    let price = Money { minor: 250, currency };
+    let line = PricedLine { sku: "APPLE".parse().expect("a SKU"), quantity, unit_price: price };
+    let created = Created {
+        customer,
+        lines: vec![line.clone()],
+        total: price,
+        payment_method: "pm_card_visa".to_owned(),
+        request_hash: String::new(),
+        saga: orders_core::saga::VERSION,
+    };
+    let (at, trace) = (SystemClock.now() - AGE, TraceParent::root(id.0));
+    let actor = Actor { role: Role::Customer, id: customer.to_string() };
+    let (order, first) = Order::create(id, created, trace, at, &actor);
+    let state = orders_api::OrderState::Placed;
+    let accepted = OrderAccepted { id, state, total: price, lines: vec![line], placed_at: at };
+    let response = stable_hash(&serde_json::to_vec(&accepted).expect("JSON")).cast_signed();
+    let slot = slot_of(&id.to_string()) as i16;
+    let event =
+        sqlx::query(EVENT).bind(id.0).bind(first.kind).bind(Json(first.payload)).bind(&first.hash[..]);
+    event.bind(at).bind(trace.to_string()).bind(slot).execute(pool).await.expect("an event");
+    let row = sqlx::query(ROW).bind(id.0).bind(customer.0).bind(slot).bind(at);
+    row.bind(&order.hash[..]).bind(response).execute(pool).await.expect("a row");
+    id
+}
