@@ -16,6 +16,11 @@ use crate::{
     faults::{FaultBook, FaultyInventory},
 };
 
+/// A slow call holds its batch of orders up for so long; then the others go on, and it is asked for again.
+const SOFT_WAIT: Duration = Duration::from_millis(75);
+/// Batches of orders under way at once: enough that the database works while others wait for a gateway.
+const BATCHES: usize = 10;
+
 /// Every module's schema.
 #[must_use]
 pub fn schemas() -> Vec<Schema> {
@@ -118,7 +123,8 @@ pub fn compose(
     instance: Uuid,
     swap: Swap,
 ) -> (Shop, Vec<Module>) {
-    let callee = || Callee::new(outside.address.clone(), outside.secret.clone());
+    let callee =
+        || Callee { soft_wait: SOFT_WAIT, ..Callee::new(outside.address.clone(), outside.secret.clone()) };
     let catalog = catalog_core::Catalog::new(stores.of(catalog_api::NAME));
     let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
     let payments = payments_core::Payments::new(stores.of(payments_api::NAME), callee());
@@ -136,7 +142,7 @@ pub fn compose(
         ],
         sources: sources(stores, &orders),
     });
-    let config = DriveConfig { hold, ..DriveConfig::default() };
+    let config = DriveConfig { hold, batches: BATCHES, ..DriveConfig::default() };
     let reconcilers = vec![
         expiry(&inventory),
         saga(orders.saga(parts.ports.clone(), config)),
@@ -167,7 +173,12 @@ fn modules(stores: &Stores, parts: &Parts, reconcilers: Vec<Reconciler>) -> Vec<
         .zip(&parts.sources)
         .map(|(schema, source)| Module {
             store: stores.of(schema.name),
-            consumers: parts.consumers.iter().filter(|c| c.store().schema() == schema.name).cloned().collect(),
+            consumers: parts
+                .consumers
+                .iter()
+                .filter(|c| c.store().schema() == schema.name)
+                .cloned()
+                .collect(),
             source: source.clone(),
             reconcilers: Vec::new(),
             schema,

@@ -51,7 +51,9 @@ pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
         // Who started it waits for this line; a closed pipe is its own business.
         let _ = std::io::stdout().flush();
     };
-    let stop = async { drop(stop_signal().await) };
+    let stop = async {
+        let _ = stop_signal().await;
+    };
     serve(config, Arc::new(SystemClock::new()), ready, stop).await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
