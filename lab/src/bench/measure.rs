@@ -5,6 +5,8 @@ use std::fs;
 use banyan_lab::stage::{ShopProcess, Stage};
 use banyan_store::sqlx;
 
+use crate::scenarios::processes_of_postgres;
+
 const MARKS: &str = "select (pg_current_wal_insert_lsn() - '0/0')::float8, \
      pg_snapshot_xmax(pg_current_snapshot())::text::float8";
 /// The kernel's clock tick, as `/proc` counts.
@@ -34,16 +36,12 @@ impl Meter {
         let marks = sqlx::query_as(MARKS).fetch_one(&shop.superuser_pool()).await;
         let (wal_bytes, xids) = marks.expect("the server's own counters");
         let mut cpu_ms = [0.0, 0.0, 0.0, ticks(std::process::id() as i32) * TICK_MS];
-        for pid in stage.processes() {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let whose = match name.trim() {
-                _ if pid == shop.pid => 0,
-                "postgres" => 1,
-                "banyan" => 2,
-                _ => continue,
-            };
-            cpu_ms[whose] += ticks(pid) * TICK_MS;
-        }
+        let servers = processes_of_postgres(shop);
+        let sandboxes =
+            stage.processes().into_iter().filter(|pid| *pid != shop.pid && !servers.contains(pid));
+        cpu_ms[0] = ticks(shop.pid) * TICK_MS;
+        cpu_ms[1] = servers.iter().map(|pid| ticks(*pid) * TICK_MS).sum();
+        cpu_ms[2] = sandboxes.map(|pid| ticks(pid) * TICK_MS).sum();
         Self { wal_bytes, xids, cpu_ms }
     }
 

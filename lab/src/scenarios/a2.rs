@@ -42,7 +42,8 @@ async fn play(cast: Cast) -> Shown {
         in_reverse += usize::from(refused == [step] && owed.iter().copied().eq(&undone));
     }
     let found = findings(&shop).await;
-    let figure = format!("{in_reverse} of {} orders undone in reverse; {}", STEPS.len(), in_words(&found));
+    let word = if cast.without.is_some() { "say they were undone" } else { "undone in reverse" };
+    let figure = format!("{in_reverse} of {} orders {word}; {}", STEPS.len(), in_words(&found));
     let as_said = match cast.without {
         None => in_reverse == STEPS.len() && found.is_empty(),
         Some(_) => found.contains_key("stock") && found.contains_key("money"),

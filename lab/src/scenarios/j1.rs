@@ -1,8 +1,8 @@
 //! J1: one binary is the whole shop.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
-use super::{Cast, Row, Shown, count, findings, in_words, open, played};
+use super::{Cast, Row, Shown, count, findings, in_words, open, played, processes_of_postgres};
 
 pub const ROW: Row = Row {
     name: "J1",
@@ -23,9 +23,15 @@ async fn play(cast: Cast) -> Shown {
     let shop = open(&stage, cast.options(&[])).await;
     let (_, ended) = played(&shop, "j1", ORDERS).await;
     let found = findings(&shop).await;
-    let mut kinds: BTreeMap<String, (Vec<i32>, u64)> = BTreeMap::new();
-    for pid in stage.processes() {
-        let name = if pid == shop.pid { "shop".to_owned() } else { name(pid) };
+    let mut kinds: BTreeMap<&str, (Vec<i32>, u64)> = BTreeMap::new();
+    let servers = processes_of_postgres(&shop);
+    let others = stage.processes().into_iter().filter(|pid| !servers.contains(pid));
+    for pid in others.chain(servers.iter().copied()) {
+        let name = match pid {
+            _ if pid == shop.pid => "shop",
+            _ if servers.contains(&pid) => "postgres",
+            _ => "sandbox",
+        };
         let kind = kinds.entry(name).or_default();
         kind.0.push(pid);
         kind.1 += memory_kib(pid);
@@ -33,7 +39,7 @@ async fn play(cast: Cast) -> Shown {
     let outside = shop.outside().address;
     println!("    process    how many  memory MiB  listens on");
     for (name, (pids, kib)) in &kinds {
-        let listens = match name.as_str() {
+        let listens = match *name {
             "shop" => format!("{} and {}", shop.api, shop.admin),
             "postgres" => "a socket in the data folder".to_owned(),
             _ => outside.clone(),
@@ -51,16 +57,6 @@ async fn play(cast: Cast) -> Shown {
         in_words(&found)
     );
     Shown { figure, as_said: whole && found.is_empty() && count(&ended, "shipped") == ORDERS }
-}
-
-/// The command, but that the outside world is the shop's own binary.
-fn name(pid: i32) -> String {
-    let command =
-        fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("comm")).unwrap_or_default();
-    match command.trim() {
-        "postgres" => "postgres".to_owned(),
-        _ => "sandbox".to_owned(),
-    }
 }
 
 /// What it holds, its share of what it shares (PSS).

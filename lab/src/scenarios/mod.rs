@@ -19,7 +19,7 @@ mod own;
 pub mod parts;
 mod proxy;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use banyan_lab::stage::{ShopClient, ShopOptions, ShopProcess, Stage, Wish, program, violations, within};
 use banyan_store::sqlx::{PgPool, postgres::PgPoolOptions};
@@ -170,4 +170,17 @@ pub fn p50_p99(millis: &mut [f64]) -> (f64, f64) {
         millis.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
     };
     (at(0.5), at(0.99))
+}
+
+/// The server of a shop's private PostgreSQL and its children, which change their names.
+pub fn processes_of_postgres(shop: &ShopClient) -> Vec<i32> {
+    let text = fs::read_to_string(shop.data.join("postgres/postmaster.pid")).unwrap_or_default();
+    let server: i32 = text.lines().next().and_then(|line| line.parse().ok()).unwrap_or_default();
+    let parent = |pid: i32| -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|pid| *pid == server || parent(*pid) == Some(server)).collect()
 }
