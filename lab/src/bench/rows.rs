@@ -42,7 +42,10 @@ const WHY: [(&str, &str); 14] = [
         "the order itself: each step recorded, hashed; the public ones are the outbox as well",
     ),
     ("inventory.reservation", "movement, dedup and answer at once: held, committed, shipped"),
-    ("inventory.stock", "how much there is; a row per product of the basket, when it is held and when it is gone"),
+    (
+        "inventory.stock",
+        "how much there is; a row per product of the basket, when it is held and when it is gone",
+    ),
     ("inventory.outbox", "InventoryReserved, InventoryReleased"),
     ("payments.payment", "intent before the call and outcome after it, for authorise and for capture"),
     ("payments.ledger_entry", "double entry: held, taken"),

@@ -150,7 +150,6 @@ pub struct Line {
     pub quantity: Quantity,
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
