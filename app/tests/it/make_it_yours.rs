@@ -42,8 +42,9 @@ const EDITS: [(&str, &str, &str); 12] = [
     ),
     (
         "app/src/compose.rs",
-        "    let callee = ||",
-        "    let wishlist = wishlist_core::Wishlist::new(stores.of(wishlist_api::NAME));\n    let callee = ||",
+        "    let catalog = catalog_core::Catalog::new(",
+        "    let wishlist = wishlist_core::Wishlist::new(stores.of(wishlist_api::NAME));\n    \
+         let catalog = catalog_core::Catalog::new(",
     ),
     (
         "app/src/compose.rs",

@@ -250,7 +250,7 @@ impl Call {
     /// Sends it and checks status and, for a refusal, the problem's type.
     pub(crate) async fn check(&self, status: u16, problem: &str) -> Answer {
         let answer = self.send(shop().await).await;
-        if problem.is_empty() { answer.is(status) } else { answer.is_problem(status, problem) }
+        if problem.is_empty() { answer.is(status) } else { answer.has_problem(status, problem) }
     }
 }
 
@@ -277,7 +277,7 @@ impl Answer {
     }
 
     /// A whole RFC 9457 problem of this type.
-    pub(crate) fn is_problem(self, status: u16, code: &str) -> Self {
+    pub(crate) fn has_problem(self, status: u16, code: &str) -> Self {
         let (call, text) = (&self.call, &self.text);
         assert_eq!(self.status, status, "{call}: {text}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{call}: {text}");

@@ -75,10 +75,11 @@ pub async fn bench(args: BenchArgs) -> ExitCode {
     if shipped == placed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The release build, if there is one.
+/// The one that `BANYAN_BIN` names, or the release build, if there is one.
 fn fastest() -> PathBuf {
     let release = PathBuf::from("target/release/banyan");
-    let release = release.is_file().then(|| std::path::absolute(release).ok()).flatten();
+    let unnamed = std::env::var_os("BANYAN_BIN").is_none();
+    let release = (unnamed && release.is_file()).then(|| std::path::absolute(release).ok()).flatten();
     let found = release.unwrap_or_else(program);
     println!(
         "the shop: {}",

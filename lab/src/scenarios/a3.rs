@@ -41,9 +41,9 @@ async fn play(cast: Cast) -> Shown {
     let module = role_pool(&shop, "orders");
     let mut refused = 0;
     for rewrite in REWRITES {
-        let error = sqlx::query(rewrite).execute(&module).await.expect_err("an event is for ever");
-        refused +=
-            usize::from(error.as_database_error().is_some_and(|e| e.code().as_deref() == Some("42501")));
+        let tried = sqlx::query(rewrite).execute(&module).await;
+        let code = tried.err().and_then(|error| error.as_database_error()?.code().map(String::from));
+        refused += usize::from(code.as_deref() == Some("42501"));
     }
     let found = findings(&shop).await;
     let figure = format!(

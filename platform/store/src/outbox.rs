@@ -17,7 +17,7 @@ const INSERT: &str = "insert into outbox (epoch, id, aggregatetype, aggregateid,
 const READ: &str = "select o.epoch, o.xid::text::int8 as xid, o.seq, o.id, o.type as kind, o.aggregateid as subject, \
      o.at, o.schema_version, o.sequence, o.causation, o.actor, o.traceparent, o.payload \
      from outbox o where (o.epoch, o.xid, o.seq) > ($1, $2::text::xid8, $3) \
-     and (o.epoch < $4 or (o.epoch = $4 and o.xid < $5::text::xid8)) and o.slot = any($6) \
+     and (o.epoch, o.xid) < ($4, $5::text::xid8) and o.slot = any($6) \
      order by o.epoch, o.xid, o.seq limit $7";
 
 /// All that is committed, also above the horizon: one subject's events are ordered by their sequence.

@@ -13,7 +13,7 @@ const PAGE: &str = "select e.epoch, e.xid::text::int8 as xid, e.seq, e.order_id,
      e.schema_version, e.at, e.payload, f.traceparent from order_event e \
      join order_event f on f.order_id = e.order_id and f.version = 1 \
      where e.sequence is not null and (e.epoch, e.xid, e.seq) > ($1, $2::text::xid8, $3) \
-     and (e.epoch < $4 or (e.epoch = $4 and e.xid < $5::text::xid8)) and e.slot = any($6) \
+     and (e.epoch, e.xid) < ($4, $5::text::xid8) and e.slot = any($6) \
      order by e.epoch, e.xid, e.seq limit $7";
 const OF_SUBJECT: &str = "select e.epoch, e.xid::text::int8 as xid, e.seq, e.order_id, e.version, e.sequence, e.type as kind, \
      e.schema_version, e.at, e.payload, f.traceparent from order_event e \

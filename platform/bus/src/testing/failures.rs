@@ -270,17 +270,24 @@ pub async fn what_is_unavailable_pauses_its_slot_alone(harness: &impl Harness) {
 pub async fn an_event_that_kills_the_process_is_parked(harness: &impl Harness) {
     let ledger = ledger(harness);
     tell(harness.teller(), &[told("a", 1, COUNTED), told("a", 2, KILLS), told("b", 1, COUNTED)]).await;
-    for deaths in 1..=3 {
-        let member = Member::start(harness, &ledger);
-        ledger.stands(deaths).await;
-        member.kill().await;
+    let letters = letters(harness, &ledger);
+    let mut survivor = Member::start(harness, &ledger);
+    for deaths in 1.. {
+        let is_over = || async { Ok(ledger.stood() >= deaths || !letters.list().await?.is_empty()) };
+        until("it dies or parks", is_over).await;
+        if ledger.stood() < deaths {
+            break;
+        }
+        survivor.kill().await;
+        // The first death is not counted if the event came later than the slot's careful beginning.
+        assert!(deaths <= 4, "it was tried after three counted deaths");
+        survivor = Member::start(harness, &ledger);
     }
-    let survivor = Member::start(harness, &ledger);
     let found = parked(harness, &ledger, 1).await;
     assert_eq!(sequences(&found), [(2, true)]);
     tell_each(harness.teller(), "b", 2..=3).await;
     applied(&ledger, 4).await;
     survivor.stop().await;
-    assert_eq!(ledger.stood(), 3, "it was not tried a fourth time");
+    assert!(ledger.stood() >= 3, "it was parked before three deaths");
     assert_whole(&ledger, &["b"], 3).await;
 }

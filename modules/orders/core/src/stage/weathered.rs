@@ -34,6 +34,9 @@ impl OrderLog for Weathered {
         limit: u16,
     ) -> Result<Vec<OrderId>, StoreError> {
         self.weather.step(At::Reading).await;
+        if self.weather.log_fault() != LogFault::None {
+            return Err(lost("away"));
+        }
         self.log.due(slots, now, except, limit).await
     }
 

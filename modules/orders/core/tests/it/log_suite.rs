@@ -91,7 +91,7 @@ async fn who_meets_a_newer_version_keeps_nothing(on: &dyn LogUnderTest) {
     let (outrun, other) = (on.place("outrun").await, on.place("other").await);
     let stale = load(on.log(), outrun).await;
     let first = with(&stale, done(Step::Reserve), on.now());
-    assert_eq!(on.log().save(&[first.clone()]).await.expect("saved"), [Kept::Kept]);
+    assert_eq!(on.log().save(std::slice::from_ref(&first)).await.expect("saved"), [Kept::Kept]);
     let late = with(&stale, OrderEvent::CancelRequested { reason: "late".to_owned() }, on.now());
     let fits = with(&load(on.log(), other).await, done(Step::Reserve), on.now());
     let kept = on.log().save(&[late, fits.clone()]).await.expect("saved");
