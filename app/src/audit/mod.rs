@@ -7,7 +7,10 @@
 mod book;
 mod judge;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use banyan_kernel::{OrderId, Timestamp};
 use banyan_store::StoreError;
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{compose::Shop, config::Outside};
+use book::Book;
 use judge::{Facts, judge_order};
 
 /// Orders joined at a time.
@@ -120,6 +124,9 @@ pub async fn run(
     // The book after the facts: what a module knows to be done is in it.
     let book = book::read(outside, client).await?;
     audit.book_lines = book.as_ref().map(|book| book.lines);
+    for order in strangers(shop, &unjudged, book.as_ref()).await? {
+        audit.violated("once", format!("{order}: something was done for an order that nobody placed"));
+    }
     for facts in unjudged {
         judge_order(&mut audit, &facts, book.as_ref(), now);
     }
@@ -130,6 +137,23 @@ pub async fn run(
         audit.violated("money", format!("the ledger: {violation:?}"));
     }
     Ok(audit)
+}
+
+/// Orders that a module or the outside's book knows and orders does not; asked again, since an order may
+/// have been placed after its chunk was read.
+async fn strangers(shop: &Shop, known: &[Facts], book: Option<&Book>) -> Result<Vec<OrderId>, StoreError> {
+    let placed: HashSet<OrderId> = known.iter().filter(|f| f.order.is_some()).map(|f| f.id).collect();
+    let by_modules = known.iter().map(|facts| facts.id);
+    let by_book = book.into_iter().flat_map(|book| book.orders.keys().copied());
+    let mut strangers: Vec<OrderId> = by_modules.chain(by_book).filter(|id| !placed.contains(id)).collect();
+    strangers.sort_unstable();
+    strangers.dedup();
+    let mut placed_since = HashSet::new();
+    for chunk in strangers.chunks(CHUNK_ORDERS.into()) {
+        placed_since.extend(shop.orders.settled(chunk).await?.into_iter().map(|order| OrderId(order.id)));
+    }
+    strangers.retain(|order| !placed_since.contains(order));
+    Ok(strangers)
 }
 
 /// All modules' facts about the orders of one chunk. Orders first: what the others did for an order that is

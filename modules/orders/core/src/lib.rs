@@ -1,6 +1,6 @@
 //! Orders: each is a stream of events; a saga takes it from a basket to a parcel, or back.
 //!
-//! Read in this order: [`saga::next`] decides, [`drive`] asks and records, [`mod@log`] keeps, `place` begins.
+//! Read in this order: [`saga::next`] decides, `drive` asks and records, [`mod@log`] keeps, `place` begins.
 
 #[cfg(test)]
 extern crate self as orders_core;
