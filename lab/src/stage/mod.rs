@@ -1,6 +1,6 @@
 //! The stage: real shops, each with its own PostgreSQL and sandbox, in a folder of its own.
 //!
-//! Nothing outlives a stage: a [leash](leash) ends every process that carries the stage's mark and removes
+//! Nothing outlives a stage: a leash ends every process that carries the stage's mark and removes
 //! its folder, when the stage is dropped and when whoever played on it is killed. What fails here panics:
 //! a play can do nothing about it.
 

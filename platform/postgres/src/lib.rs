@@ -5,7 +5,7 @@
 //! one that outlived a killed shop, and [`Cluster::supervise`] restarts it when it dies. The server
 //! listens on a Unix socket in a directory of mode 0700 alone, and survives the death of its parent.
 //!
-//! With feature `testing`, [`testing::database`] gives each test a database of its own; with feature
+//! With feature `testing`, `testing::database` gives each test a database of its own; with feature
 //! `fetch`, the program `fetch-postgres` downloads a server where none is installed.
 
 mod account;

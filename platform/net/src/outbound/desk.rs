@@ -31,7 +31,7 @@ pub fn trace_id(trace: &TraceParent) -> sqlx::types::Uuid {
     trace.correlation().parse().unwrap_or_default()
 }
 
-/// What a module does with its rows and its callee; the way it goes is [`super::ask`] and [`super::Reconciler`].
+/// What a module does with its rows and its callee; the way it goes is [`super::ask()`] and [`super::Reconciler`].
 #[async_trait]
 pub trait Desk: Clone + Send + Sync + 'static {
     /// One row.

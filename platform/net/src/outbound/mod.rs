@@ -1,5 +1,5 @@
 //! Calls to the outside: one page that reads from the outer layer to the inner ([`Caller::call`]); what is
-//! recorded of a call before it is made ([`Intent`]); how a command goes that needs one ([`ask`]); and who finds
+//! recorded of a call before it is made ([`Intent`]); how a command goes that needs one ([`ask()`]); and who finds
 //! what has no outcome yet ([`Reconciler`]). A module that calls somebody is a [`Desk`].
 //!
 //! There is no retry in the page: who calls has a durable retry of its own, under the same idempotency key.
