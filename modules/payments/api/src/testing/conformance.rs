@@ -19,7 +19,7 @@ pub trait UnderTest: Send + Sync {
     async fn book(&self, order: OrderId) -> Vec<String>;
 }
 
-/// Asks until the answer is another than `Pending`.
+/// Asks until there is an answer: `Pending` and `Unavailable` mean to ask again, with the same id.
 ///
 /// # Panics
 /// When it stays so.
@@ -27,13 +27,13 @@ pub async fn ask_until_settled<A, F>(on: &dyn UnderTest, ask: impl Fn() -> F) ->
 where
     F: Future<Output = Vec<Answer<A>>>,
 {
-    for _ in 0..1_000 {
+    for _ in 0..10_000 {
         match ask().await.into_iter().next().expect("an answer per item") {
-            Answer::Pending => on.settle().await,
+            Answer::Pending | Answer::Unavailable(_) => on.settle().await,
             answer => return answer,
         }
     }
-    panic!("it stays pending")
+    panic!("it stays without an answer")
 }
 
 /// Holds an implementation to the port's rules.
