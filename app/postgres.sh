@@ -6,7 +6,7 @@ if [ -x "${1:-}/banyan" ]; then
     "$1/banyan" postgres >/dev/null 2>&1 && exit 0
 else
     for bin in $(command -v initdb 2>/dev/null || true) /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb \
-        /usr/local/pgsql/bin/initdb "${XDG_CACHE_HOME:-$HOME/.cache}"/banyan/postgres-*/bin/initdb \
+        /usr/local/pgsql/bin/initdb "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}"/banyan/postgres-*/bin/initdb \
         /var/cache/banyan/postgres-*/bin/initdb; do
         [ -x "$bin" ] && exit 0
     done
