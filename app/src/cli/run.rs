@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{place, replay::Report, shop::RunningShop};
 
-/// So that a very late answer meets an expired hold in the sample.
+/// So that the sample's slow card, which takes 12 s, meets an expired hold.
 const HOLD_S: u64 = 8;
 const TOKEN_VALID: Duration = Duration::from_secs(7 * 24 * 3_600);
 

@@ -32,6 +32,9 @@ pub(super) struct SandboxArgs {
     /// How late a very late one is.
     #[arg(long, default_value_t = 20_000)]
     very_late_ms: u64,
+    /// How long the card `pm_sandbox_slow` takes; its key is in flight meanwhile.
+    #[arg(long, default_value_t = 1_000)]
+    slow_ms: u64,
 }
 
 pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
@@ -44,6 +47,7 @@ pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
         key_memory: Duration::from_secs(args.key_memory_s),
         late_ms: args.late_ms,
         very_late_ms: args.very_late_ms,
+        slow_ms: args.slow_ms,
         ..Config::new(args.book, secret("BANYAN_GATEWAY_SECRET")?, secret("BANYAN_CONTROL_TOKEN")?)
     };
     let ready = |bound: SocketAddr| {

@@ -140,7 +140,9 @@ async fn launch(plan: &Plan) -> Result<(Child, Left), StartError> {
     let log = log.map_err(|error| failed(error.to_string()))?;
     let mut child = Command::new(program)
         .args(["sandbox", "--port", &plan.port.to_string(), "--faults", &plan.faults])
-        .args(["--seed", &plan.seed.to_string(), "--very-late-ms", "12000", "--book"])
+        .args(["--seed", &plan.seed.to_string(), "--very-late-ms", "12000"])
+        // Longer than the development run holds stock: the slow card meets an expired hold.
+        .args(["--slow-ms", "12000", "--book"])
         .arg(plan.root.join("book"))
         .env("BANYAN_GATEWAY_SECRET", &plan.secrets.gateway)
         .env("BANYAN_CONTROL_TOKEN", &plan.secrets.control)
