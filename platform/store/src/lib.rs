@@ -17,6 +17,8 @@ mod position;
 mod role;
 mod signal;
 mod slots;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod write;
 
 pub use error::StoreError;

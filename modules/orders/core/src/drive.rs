@@ -19,7 +19,7 @@ use crate::{
     event::OrderEvent,
     log::{Kept, Loaded, OrderLog, Recorded, Save},
     order::Order,
-    saga::{Next, Step, next},
+    saga::{self, Next, Step, next},
 };
 
 /// Who takes part.
@@ -146,7 +146,10 @@ impl<L: OrderLog> Driver<L> {
     pub async fn drive(&self, ids: &[OrderId]) -> Result<(), StoreError> {
         let loaded = self.log.load(ids).await?;
         self.put_off_unreadable(ids, &loaded).await?;
-        let mut orders: Vec<Progress> = loaded
+        let (known, newer): (Vec<Loaded>, Vec<Loaded>) =
+            loaded.into_iter().partition(|loaded| loaded.order.created.saga <= saga::VERSION);
+        self.put_off_newer(&newer).await?;
+        let mut orders: Vec<Progress> = known
             .into_iter()
             .map(|loaded| Progress {
                 expected: loaded.order.version,
@@ -182,6 +185,12 @@ impl<L: OrderLog> Driver<L> {
         let is_loaded = |id: &OrderId| loaded.iter().any(|loaded| loaded.order.id == *id);
         let unreadable: Vec<OrderId> = ids.iter().copied().filter(|id| !is_loaded(id)).collect();
         self.put_off(&unreadable, "its history is not what was written; see `banyan audit`").await
+    }
+
+    /// While a shop of a newer version runs beside this one, its orders are its own to drive.
+    async fn put_off_newer(&self, newer: &[Loaded]) -> Result<(), StoreError> {
+        let orders: Vec<OrderId> = newer.iter().map(|loaded| loaded.order.id).collect();
+        self.put_off(&orders, "it was placed under a newer saga than this program knows").await
     }
 
     async fn put_off(&self, orders: &[OrderId], why: &str) -> Result<(), StoreError> {

@@ -44,6 +44,15 @@ pub struct Admission {
     probe: bool,
 }
 
+/// What a call's outcome did to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// It lets nobody through for a while.
+    Opened,
+    /// It lets everybody through again.
+    Closed,
+}
+
 impl Default for Breaker {
     fn default() -> Self {
         Self { last: 0, state: State::Closed }
@@ -74,26 +83,26 @@ impl Breaker {
         Some(Admission { probe })
     }
 
-    /// Whether the call was answered. True when this closed it again.
-    pub fn record(&mut self, admission: Admission, answered: bool, now: Instant) -> bool {
+    /// Whether the call was answered, and whether that turned it. A probe that fails turns nothing: it was open.
+    pub fn record(&mut self, admission: Admission, answered: bool, now: Instant) -> Option<Turned> {
         match (self.state, admission.probe) {
             (State::Closed, _) => {
                 self.last = ((self.last << 1) | u32::from(!answered)) & ((1 << WINDOW) - 1);
-                if self.last.count_ones() >= UNANSWERED_MAX {
+                (self.last.count_ones() >= UNANSWERED_MAX).then(|| {
                     self.open(1, now);
-                }
-                false
+                    Turned::Opened
+                })
             }
             (State::Probing { times }, true) if !answered => {
                 self.open(times + 1, now);
-                false
+                None
             }
             (State::Probing { .. }, true) => {
                 *self = Self::default();
-                true
+                Some(Turned::Closed)
             }
             // Sent before it opened: the probe decides.
-            _ => false,
+            _ => None,
         }
     }
 
@@ -107,14 +116,15 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn call(breaker: &mut Breaker, answered: bool) -> bool {
+    fn call(breaker: &mut Breaker, answered: bool) -> Option<Turned> {
         let admission = breaker.admit(Instant::now()).expect("it lets calls through");
         breaker.record(admission, answered, Instant::now())
     }
 
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
-        (0..UNANSWERED_MAX).for_each(|_| assert!(!call(&mut breaker, false)));
+        (1..UNANSWERED_MAX).for_each(|_| assert_eq!(call(&mut breaker, false), None));
+        assert_eq!(call(&mut breaker, false), Some(Turned::Opened));
         breaker
     }
 
@@ -134,7 +144,7 @@ mod tests {
         tokio::time::advance(OPEN_FIRST).await;
         let probe = breaker.admit(Instant::now()).expect("a probe");
         assert_eq!(breaker.admit(Instant::now()), None, "one probe at a time");
-        assert!(breaker.record(probe, true, Instant::now()));
+        assert_eq!(breaker.record(probe, true, Instant::now()), Some(Turned::Closed));
         assert_eq!(breaker.room(Instant::now()), Room::Free);
     }
 
@@ -145,7 +155,7 @@ mod tests {
             tokio::time::advance(Duration::from_millis(wait - 1)).await;
             assert_eq!(breaker.room(Instant::now()), Room::Shut, "before {wait} ms");
             tokio::time::advance(Duration::from_millis(1)).await;
-            assert!(!call(&mut breaker, false));
+            assert_eq!(call(&mut breaker, false), None);
         }
     }
 
@@ -153,11 +163,11 @@ mod tests {
     async fn what_was_sent_before_it_opened_decides_nothing() {
         let mut breaker = Breaker::default();
         let early = breaker.admit(Instant::now()).unwrap();
-        (0..UNANSWERED_MAX).for_each(|_| assert!(!call(&mut breaker, false)));
+        (0..UNANSWERED_MAX).for_each(|_| _ = call(&mut breaker, false));
         tokio::time::advance(OPEN_FIRST).await;
         let probe = breaker.admit(Instant::now()).unwrap();
-        assert!(!breaker.record(early, true, Instant::now()));
+        assert_eq!(breaker.record(early, true, Instant::now()), None);
         assert_eq!(breaker.room(Instant::now()), Room::Shut);
-        assert!(breaker.record(probe, true, Instant::now()));
+        assert_eq!(breaker.record(probe, true, Instant::now()), Some(Turned::Closed));
     }
 }

@@ -14,7 +14,7 @@ mod reconcile;
 mod tests;
 
 pub use ask::{Judge, ask};
-pub use breaker::{Admission, Breaker, Room};
+pub use breaker::{Admission, Breaker, Room, Turned};
 pub use callee::{Callee, Secret};
 pub use desk::{Changes, Desk, Judged, Record, trace_id, under_way};
 pub use intent::{BACK_OFF_MAX, Intent, Outcome, Timing};
@@ -129,8 +129,12 @@ impl Caller {
             Ok(reply) => {
                 tracing::debug!(callee, correlation, step = call.step, key = ?call.key, status = reply.status, "answered");
             }
-            Err(error) => {
+            Err(error @ (CallError::Garbage(_) | CallError::Forbidden(_))) => {
                 tracing::warn!(callee, correlation, step = call.step, key = ?call.key, delivery = call.delivery, %error, "no outcome");
+            }
+            // One call without an answer is everyday; the breaker says aloud when they are many.
+            Err(error) => {
+                tracing::info!(callee, correlation, step = call.step, key = ?call.key, delivery = call.delivery, %error, "no outcome");
             }
         }
         result
@@ -208,10 +212,17 @@ struct Report<'a> {
 impl Report<'_> {
     fn tell(&mut self, answered: bool) {
         let Some(admission) = self.admission.take() else { return };
-        let closed = self.caller.breaker().record(admission, answered, Instant::now());
-        if closed {
-            tracing::info!(callee = self.caller.name, correlation = "", "answers again");
-            self.caller.closed.send_modify(|count| *count += 1);
+        let turned = self.caller.breaker().record(admission, answered, Instant::now());
+        let callee = self.caller.name;
+        match turned {
+            Some(Turned::Opened) => {
+                tracing::warn!(callee, correlation = "", "does not answer, and is not asked for a while");
+            }
+            Some(Turned::Closed) => {
+                tracing::warn!(callee, correlation = "", "answers again");
+                self.caller.closed.send_modify(|count| *count += 1);
+            }
+            None => {}
         }
     }
 }

@@ -267,6 +267,21 @@ async fn an_order_is_shipped() {
     scene.check("nothing happens", OrderState::Shipped, None).await;
 }
 
+/// Two versions of the shop run side by side while one replaces the other.
+#[tokio::test(start_paused = true)]
+async fn an_order_of_a_newer_saga_is_left_to_those_who_know_it() {
+    let scene = Scene::new().await;
+    let newer = crate::event::Created { saga: crate::saga::VERSION + 1, ..created("pm_card_visa", QUANTITY) };
+    let (order, first) = placed("of a newer shop", newer, scene.clock.now());
+    scene.log.place((order.clone(), first));
+    scene.driver().drive(&[order.id, scene.order]).await.expect("memory");
+    let rows = scene.log.all();
+    let row = |id: OrderId| rows.iter().find(|row| row.order.id == id).expect("a row");
+    assert_eq!(row(order.id).order.version, 1, "nothing was asked or recorded");
+    assert!(row(order.id).due_at.is_some_and(|due| due > scene.clock.now()), "it is looked at again later");
+    assert_eq!(row(scene.order).order.public_state(), OrderState::Shipped, "the other goes on");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_refused_is_undone_from_there() {
     for step in Step::FORWARD {

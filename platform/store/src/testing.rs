@@ -1,0 +1,56 @@
+//! For tests of modules: every SQL statement of a crate, under the module's role.
+
+use std::{fs, path::Path};
+
+use sqlx::{AssertSqlSafe, PgPool};
+
+const VERBS: [&str; 5] = ["select ", "insert ", "update ", "delete ", "with "];
+
+/// Prepares each constant below `source` whose text begins as SQL does, and tells how many there were, so that a
+/// test can hold the search itself to account. None can be forgotten, as nobody lists them.
+///
+/// # Panics
+/// At the first that PostgreSQL does not prepare, with its name and the reason.
+pub async fn prepare_all(source: &Path, pool: &PgPool) -> usize {
+    let statements = statements(source);
+    for (at, (name, sql)) in statements.iter().enumerate() {
+        let prepare = format!("prepare statement_{at} as {sql}");
+        let prepared = sqlx::query(AssertSqlSafe(prepare)).execute(pool).await;
+        assert!(prepared.is_ok(), "{name}: {sql}: {:?}", prepared.err());
+    }
+    statements.len()
+}
+
+fn statements(source: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    let paths = entries.map(|entry| entry.expect("an entry of a folder that is there").path());
+    paths
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => statements(&path),
+            Some(extension) if extension == "rs" => constants(&fs::read_to_string(path).expect("source")),
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+/// Name and text of each constant that is SQL.
+fn constants(text: &str) -> Vec<(String, String)> {
+    let constant = |text: &str| {
+        let (name, rest) = text.split_once(": &str =")?;
+        let literal = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+        let sql = literal.split("\\\n").map(str::trim_start).collect::<String>();
+        VERBS.iter().any(|verb| sql.starts_with(verb)).then(|| (name.to_owned(), sql))
+    };
+    text.split("const ").skip(1).filter_map(constant).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_that_is_sql_is_found_over_its_lines_and_others_are_not() {
+        let text = "const PAGE: &str = \"select a \\\n     from b\";\nconst NAME: &str = \"page\";\nconst N: u8 = 1;";
+        assert_eq!(constants(text), [("PAGE".to_owned(), "select a from b".to_owned())]);
+    }
+}
