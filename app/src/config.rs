@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use banyan_net::identity::{OidcConfig, RatePerSecond};
 use banyan_store::sqlx::postgres::PgConnectOptions;
 
 /// A running shop's settings.
@@ -29,6 +30,19 @@ pub struct Config {
     pub pool: u32,
     /// How long a stop may take.
     pub drain: Duration,
+    /// An issuer whose tokens count beside the shop's own.
+    pub oidc: Option<OidcConfig>,
+    /// How many requests one may make.
+    pub rates: Rates,
+}
+
+/// Requests a second, in bursts of twice as many.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Of each principal.
+    pub principal: RatePerSecond,
+    /// Of each address without a valid token.
+    pub address: RatePerSecond,
 }
 
 /// The outside world: payment gateway and carrier.

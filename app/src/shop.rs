@@ -8,7 +8,10 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::Router;
 use banyan_host::Work;
 use banyan_kernel::{Clock, SystemClock};
-use banyan_net::{Keys, TokenError};
+use banyan_net::{
+    Identity, Keys, ServerLimits, TokenError,
+    identity::{Limits, Oidc},
+};
 use banyan_postgres::{Cluster, StopMode};
 use banyan_store::StoreError;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -50,6 +53,9 @@ pub enum StartError {
     /// The token key.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// An HTTP client.
+    #[error("no HTTP client can be made: {0}")]
+    Client(#[from] reqwest::Error),
     /// The sandbox.
     #[error("the sandbox did not start: {0}")]
     Sandbox(String),
@@ -87,6 +93,9 @@ impl RunningShop {
         let place = Place::take(&config.data_dir)?;
         let keys = Keys::open(&place.path("token-key.pem"))?;
         let (secrets, instance) = (place.secrets()?, place.instance()?);
+        let client = banyan_net::client().build()?;
+        let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
+        let identity = Identity::new(keys, oidc, Limits::new(config.rates.principal, config.rates.address));
         let (api_socket, admin_socket) = (listen(config.listen).await?, listen(config.admin_listen).await?);
         let database = Database::start(&config, &place);
         let sandbox = Sandbox::start(&config, &place, &secrets);
@@ -105,7 +114,7 @@ impl RunningShop {
         let work = Work::start(instance, &shop.bus, modules);
         let stop = CancellationToken::new();
         let api = Api {
-            keys: keys.clone(),
+            identity: identity.clone(),
             coalescer: Coalescer::start(shop.orders.clone()),
             orders_signal: shop.orders.signal(),
             orders: shop.orders.clone(),
@@ -114,7 +123,7 @@ impl RunningShop {
             streams: Api::stream_permits(),
             stop: stop.clone(),
         };
-        let admin = Admin::new(keys, shop, outside, fault_book, clock, work.counters().clone());
+        let admin = Admin::new(identity, shop, outside, fault_book, clock, work.counters().clone(), client);
         let mut servers = JoinSet::new();
         let running =
             Running { pid: std::process::id(), api: address(&api_socket), admin: address(&admin_socket) };
@@ -198,7 +207,5 @@ fn serve(
     router: Router,
     stop: &CancellationToken,
 ) {
-    let stop = stop.clone().cancelled_owned();
-    let server = axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop);
-    servers.spawn(server.into_future());
+    servers.spawn(banyan_net::serve(listener, router, ServerLimits::default(), stop.clone()));
 }

@@ -49,6 +49,7 @@ async fn start(folder: &Path) -> (SocketAddr, oneshot::Sender<()>, tokio::task::
 }
 
 async fn charge(address: SocketAddr, order: Arc<AtomicU64>, until: Instant) -> Vec<Duration> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{address}/v1/payment_intents");
     let mut took = Vec::new();

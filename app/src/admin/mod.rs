@@ -18,7 +18,7 @@ use axum::{
 };
 use banyan_bus::{Consumer, Counters};
 use banyan_kernel::Clock;
-use banyan_net::{Keys, Principal, Problem, token::HasKeys};
+use banyan_net::{Identity, Principal, Problem, identify};
 
 use crate::{compose::Shop, config::Outside, faults::FaultBook};
 
@@ -29,7 +29,7 @@ const BODY_BYTES_MAX: usize = 128 * 1024;
 pub struct Admin(Arc<Inner>);
 
 struct Inner {
-    keys: Keys,
+    identity: Identity,
     shop: Shop,
     outside: Outside,
     fault_book: Option<Arc<FaultBook>>,
@@ -39,29 +39,23 @@ struct Inner {
 }
 
 impl Admin {
-    /// Over a wired shop.
+    /// Over a wired shop; `client` reaches the outside's control interface.
     #[must_use]
     pub fn new(
-        keys: Keys,
+        identity: Identity,
         shop: Shop,
         outside: Outside,
         fault_book: Option<Arc<FaultBook>>,
         clock: Arc<dyn Clock>,
         counters: BTreeMap<&'static str, Arc<Counters>>,
+        client: reqwest::Client,
     ) -> Self {
-        let client = reqwest::Client::new();
-        Self(Arc::new(Inner { keys, shop, outside, fault_book, clock, counters, client }))
+        Self(Arc::new(Inner { identity, shop, outside, fault_book, clock, counters, client }))
     }
 
     /// The groups whose dead letters can be seen, by name.
     fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
         self.0.shop.consumers()
-    }
-}
-
-impl HasKeys for Admin {
-    fn keys(&self) -> &Keys {
-        &self.0.keys
     }
 }
 
@@ -81,6 +75,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))
         .route_layer(from_fn_with_state(admin.clone(), staff_only))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see RUNBOOK.md") })
+        .layer(from_fn_with_state(admin.0.identity.clone(), identify))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(admin)
 }

@@ -24,7 +24,7 @@ use axum::{
     routing::get,
 };
 use banyan_kernel::{Answer, Refusal};
-use banyan_net::{Keys, Problem, token::HasKeys};
+use banyan_net::{Identity, Problem, identify};
 use banyan_store::Signal;
 use catalog_api::Catalog;
 use inventory_api::Inventory;
@@ -47,8 +47,8 @@ const STREAMS_MAX: usize = 256;
 /// What handlers work with.
 #[derive(Clone)]
 pub struct Api {
-    /// Checks tokens.
-    pub keys: Keys,
+    /// Knows whose token a request bears.
+    pub identity: Identity,
     /// The orders module.
     pub orders: Arc<dyn Orders>,
     /// The catalog module.
@@ -70,12 +70,6 @@ impl Api {
     #[must_use]
     pub fn stream_permits() -> Arc<Semaphore> {
         Arc::new(Semaphore::new(STREAMS_MAX))
-    }
-}
-
-impl HasKeys for Api {
-    fn keys(&self) -> &Keys {
-        &self.keys
     }
 }
 
@@ -102,6 +96,37 @@ impl utoipa::Modify for Bearer {
     }
 }
 
+/// What is true of every operation: a problem has a media type of its own (RFC 9457), and any request may be one too
+/// many, see [`identify`].
+struct Problems;
+
+impl utoipa::Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let too_many = ResponseBuilder::new()
+            .description("Too many requests; `Retry-After` says when to come back.")
+            .content("application/json", problem.clone())
+            .build();
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                let responses = &mut operation.responses.responses;
+                responses.entry("429".to_owned()).or_insert_with(|| too_many.clone().into());
+                for response in responses.values_mut() {
+                    let RefOr::T(response) = response else { continue };
+                    if response.content.get("application/json") == Some(&problem.clone().into()) {
+                        response.content.shift_remove("application/json");
+                        response
+                            .content
+                            .insert("application/problem+json".to_owned(), problem.clone().into());
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(place_order::place_order, read_orders::list_orders))
@@ -119,7 +144,9 @@ fn routes() -> OpenApiRouter<Api> {
 /// The OpenAPI 3.1 document of the public API.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    let mut document = routes().into_openapi();
+    utoipa::Modify::modify(&Problems, &mut document);
+    document
 }
 
 /// The whole public API.
@@ -133,6 +160,7 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see /openapi.json")
         })
+        .layer(axum::middleware::from_fn_with_state(api.identity.clone(), identify))
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(BODY_TIME_MAX))

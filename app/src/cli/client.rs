@@ -35,9 +35,20 @@ pub(crate) fn customer_token(keys: &Keys, customer: CustomerId, valid: Duration)
     keys.mint(&actor, SystemClock.now(), valid).map_err(|error| error.to_string())
 }
 
+/// A service's token.
+pub(crate) fn service_token(keys: &Keys, name: &str, valid: Duration) -> Result<String, String> {
+    let actor = Actor { role: Role::Service, id: name.to_owned() };
+    keys.mint(&actor, SystemClock.now(), valid).map_err(|error| error.to_string())
+}
+
+/// Where a data folder's key is.
+pub(crate) fn key_file(common: &Common) -> std::path::PathBuf {
+    common.data.join("token-key.pem")
+}
+
 /// The key of a data folder that a shop has used before; never makes one.
 pub(crate) fn keys(common: &Common) -> Result<Keys, String> {
-    let path = common.data.join("token-key.pem");
+    let path = key_file(common);
     if !path.exists() {
         return Err(format!(
             "{} has no key yet: start a shop there first (banyan serve)",
@@ -59,7 +70,7 @@ impl Client {
             Ok(token) => token,
             Err(_) => staff_token(&keys(common)?, TOKEN_VALID)?,
         };
-        let http = reqwest::Client::builder().timeout(TIME_OUT).build().map_err(|error| error.to_string())?;
+        let http = banyan_net::client().timeout(TIME_OUT).build().map_err(|error| error.to_string())?;
         Ok(Self { running, token, http })
     }
 

@@ -20,6 +20,9 @@ use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
 use crate::{compose::Swap, config::default_data_dir};
 
+/// Open files: connections of both listeners, of pools and gateways.
+const FILES_MAX: u64 = 65_536;
+
 /// A shop you can take apart while it is open.
 #[derive(Parser)]
 #[command(name = "banyan", version, about, max_term_width = 110)]
@@ -56,6 +59,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Prints a bearer token.
     Token(token::TokenArgs),
+    /// Makes a new key for tokens; those of the one before it stay valid until the next rotation.
+    RotateKey,
     /// Looks at one order, or gets it going again.
     #[command(subcommand)]
     Order(order::OrderCommand),
@@ -90,6 +95,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
     let format =
         if cli.common.log_json { banyan_host::LogFormat::Json } else { banyan_host::LogFormat::Text };
     banyan_host::log_to_stderr(format, &cli.common.log);
+    raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
@@ -107,6 +113,7 @@ async fn execute(cli: Cli, swap: Swap) -> Result<ExitCode, String> {
         Command::Sandbox(args) => sandbox::sandbox(args).await,
         Command::Replay(args) => replay::replay(&common, args).await,
         Command::Token(args) => token::token(&common, &args),
+        Command::RotateKey => token::rotate_key(&common),
         Command::Order(command) => order::order(&common, command).await,
         Command::Audit(args) => audit::audit(&common, &args).await,
         Command::Break(args) => faults::turn_up(&common, &args).await,
@@ -114,6 +121,14 @@ async fn execute(cli: Cli, swap: Swap) -> Result<ExitCode, String> {
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
         Command::Postgres => postgres(&common),
         Command::Reset(args) => reset::reset(&common, &args),
+    }
+}
+
+/// A connection is an open file, and the usual limit is for programs that serve nobody. What is not allowed stays.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(FILES_MAX), hard);
     }
 }
 

@@ -1,14 +1,15 @@
 //! `banyan serve`
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, process::ExitCode, time::Duration};
 
+use banyan_net::identity::{OidcConfig, RatePerSecond};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Common;
 use crate::{
     compose::Swap,
-    config::{Config, Outside},
+    config::{Config, Outside, Rates},
     shop::RunningShop,
 };
 
@@ -46,6 +47,21 @@ pub(crate) struct ServeArgs {
     /// How many seconds a stop may take.
     #[arg(long, env = "BANYAN_DRAIN_S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     drain_s: u64,
+    /// Requests a second of each principal, in bursts of twice as many; beyond that 429.
+    #[arg(long, env = "BANYAN_RATE_PRINCIPAL", default_value = "200", value_name = "PER_S")]
+    rate_principal: NonZeroU32,
+    /// Requests a second of each address without a valid token.
+    #[arg(long, env = "BANYAN_RATE_ADDRESS", default_value = "1000", value_name = "PER_S")]
+    rate_address: NonZeroU32,
+    /// An OpenID Connect issuer whose tokens count beside the shop's own: its `iss`, to the letter.
+    #[arg(long, env = "BANYAN_OIDC_ISSUER", requires_all = ["oidc_audience", "oidc_jwks"], value_name = "URL")]
+    oidc_issuer: Option<String>,
+    /// The `aud` that its tokens have for this shop.
+    #[arg(long, env = "BANYAN_OIDC_AUDIENCE", requires = "oidc_issuer", value_name = "NAME")]
+    oidc_audience: Option<String>,
+    /// Where its keys are (a JWK set): https, or http on loopback.
+    #[arg(long, env = "BANYAN_OIDC_JWKS", requires = "oidc_issuer", value_name = "URL")]
+    oidc_jwks: Option<String>,
 }
 
 impl ServeArgs {
@@ -89,7 +105,25 @@ impl ServeArgs {
             hold: Duration::from_secs(self.hold_s),
             pool: self.pool,
             drain: Duration::from_secs(self.drain_s),
+            oidc: self.oidc()?,
+            rates: Rates {
+                principal: RatePerSecond(self.rate_principal),
+                address: RatePerSecond(self.rate_address),
+            },
         })
+    }
+
+    fn oidc(&self) -> Result<Option<OidcConfig>, String> {
+        let named = self.oidc_issuer.clone().zip(self.oidc_audience.clone()).zip(self.oidc_jwks.clone());
+        let Some(((issuer, audience), jwks_url)) = named else { return Ok(None) };
+        let url: reqwest::Url =
+            jwks_url.parse().map_err(|error| format!("--oidc-jwks is no address: {error}"))?;
+        let is_loopback =
+            url.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"));
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+            return Err("--oidc-jwks is https, or http on loopback: who can change the keys on their way can be anybody".to_owned());
+        }
+        Ok(Some(OidcConfig { issuer, audience, jwks_url }))
     }
 
     fn outside(&self) -> Result<Option<Outside>, String> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use reqwest::{Client, Method, RequestBuilder, Response, header, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
@@ -79,11 +79,9 @@ impl Shop {
     /// # Errors
     /// When an address is none.
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
-        let http = Client::builder()
+        let http = banyan_net::client()
             .timeout(options.patience.attempt)
             .pool_max_idle_per_host(options.in_flight)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
             .build()
             .map_err(|error| Error::Usage(error.to_string()))?;
         Ok(Self {

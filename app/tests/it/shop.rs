@@ -220,7 +220,10 @@ impl Call {
     pub(crate) fn request(&self, shop: &Shop) -> RequestBuilder {
         let base = if self.on_admin { &shop.admin } else { &shop.api };
         // A client of its own: connections belong to the test's runtime.
-        let mut request = reqwest::Client::new().request(self.method.clone(), format!("{base}{}", self.path));
+        let mut request = banyan_net::client()
+            .build()
+            .expect("a client")
+            .request(self.method.clone(), format!("{base}{}", self.path));
         request = match &self.who {
             Who::Nobody => request,
             Who::Staff => request.bearer_auth(shop.token(Role::Staff, "tester")),

@@ -61,8 +61,12 @@ async fn play(cast: Cast) -> Shown {
 async fn placed(shop: &ShopClient) -> String {
     let token = shop.customer_token("customer-0").await;
     let body = json!({"lines": [{"sku": SKUS[0], "quantity": 1}], "payment_method": "pm_card_visa"});
-    let request =
-        reqwest::Client::new().post(format!("{}/v1/orders", shop.api)).bearer_auth(token).json(&body);
+    let request = banyan_net::client()
+        .build()
+        .expect("a client")
+        .post(format!("{}/v1/orders", shop.api))
+        .bearer_auth(token)
+        .json(&body);
     let request = request
         .header("Idempotency-Key", "e2")
         .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));

@@ -32,7 +32,7 @@ impl Proxy {
     pub async fn start(there: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let way = Way { there, client: reqwest::Client::new() };
+        let way = Way { there, client: banyan_net::client().build().expect("a client") };
         let router = Router::new().fallback(pass).with_state(way);
         let task = tokio::spawn(async move {
             // It is ended by being dropped.

@@ -53,7 +53,7 @@ impl ShopClient {
         data: PathBuf,
         (api_port, admin_port): (u16, u16),
     ) -> Self {
-        let http = reqwest::Client::builder().timeout(ANSWER).build().expect("a client without TLS");
+        let http = banyan_net::client().timeout(ANSWER).build().expect("a client");
         let address = |port| format!("http://127.0.0.1:{port}");
         let (program, stage) = (program.to_owned(), stage.to_owned());
         let (api, admin) = (address(api_port), address(admin_port));

@@ -19,6 +19,8 @@ pub enum Role {
     Customer,
     /// Runs the shop.
     Staff,
+    /// Another program that reads for the shop; it sees what staff see, and changes nothing.
+    Service,
     /// The shop itself: saga, reconcilers, consumers.
     System,
 }
@@ -72,6 +74,7 @@ impl Role {
         match self {
             Self::Customer => "customer",
             Self::Staff => "staff",
+            Self::Service => "service",
             Self::System => "system",
         }
     }
@@ -90,6 +93,7 @@ impl FromStr for Actor {
         let role = match role {
             "customer" => Role::Customer,
             "staff" => Role::Staff,
+            "service" => Role::Service,
             "system" => Role::System,
             _ => return Err(ParseTraceParentError),
         };

@@ -1,8 +1,12 @@
-//! The HTTP edge: tokens, problems, and the page of calls to the outside.
+//! The HTTP edge: who asks, problems, the listener; and the page of calls to the outside.
 
+mod client;
+pub mod identity;
 pub mod outbound;
 pub mod problem;
-pub mod token;
+pub mod server;
 
+pub use client::client;
+pub use identity::{Identity, Keys, Principal, TokenError, identify};
 pub use problem::Problem;
-pub use token::{Claims, Keys, Principal, TokenError};
+pub use server::{ServerLimits, serve};

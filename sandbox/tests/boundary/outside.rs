@@ -91,6 +91,8 @@ impl Outside {
             serve(config.clone(), clock.clone(), move |address| ready.send(address).unwrap(), stopped);
         let running = tokio::spawn(running);
         let Ok(address) = bound.await else { return Err(running.await.unwrap().unwrap_err()) };
+        // A workspace's features are one: where another crate wants TLS, every client does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         Ok(Self { clock, client, address, config, folder, stop: Some(stop), running })
     }

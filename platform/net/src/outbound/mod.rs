@@ -100,10 +100,8 @@ impl Caller {
     /// # Errors
     /// When the client cannot be made.
     pub fn new(name: &'static str, callee: Callee) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
+        let client = crate::client()
             .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(callee.time_out)
             .pool_max_idle_per_host(callee.at_once)
             .build()?;

@@ -79,7 +79,8 @@ async fn what_cannot_be_told_is_broken_until_somebody_has_looked() {
     let lines = world.sandbox.lines(order).await;
     let id = lines[1]["id"].as_str().expect("an intent");
     let cancel = format!("{}/v1/payment_intents/{id}/cancel", world.sandbox.url());
-    let by_hand = reqwest::Client::new().post(cancel).bearer_auth(crate::world::SECRET).send().await;
+    let client = banyan_net::client().build().expect("a client");
+    let by_hand = client.post(cancel).bearer_auth(crate::world::SECRET).send().await;
     assert!(by_hand.expect("an answer").status().is_success());
     let held = ask_until_settled(&world, || world.payments.authorise(vec![authorise(order, 2, GOOD)])).await;
     assert!(matches!(held, Answer::Done(_)), "{held:?}");

@@ -38,7 +38,12 @@ impl Sandbox {
         let clock = Arc::new(banyan_sandbox::SystemClock::new());
         tokio::spawn(serve(config, clock, ready, async { drop(stopped.await) }));
         let address = told.await.expect("the sandbox listens");
-        Self { address, client: reqwest::Client::new(), _stop: stop, _folder: folder }
+        Self {
+            address,
+            client: banyan_net::client().build().expect("a client"),
+            _stop: stop,
+            _folder: folder,
+        }
     }
 
     pub fn url(&self) -> String {

@@ -1,0 +1,71 @@
+//! What a token says, whoever signed it.
+
+use banyan_kernel::{Actor, CustomerId, Role};
+use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode, errors::ErrorKind};
+use serde::{Deserialize, Serialize};
+
+use super::{Principal, expired, invalid};
+use crate::Problem;
+
+/// Clocks may differ by so much.
+const LEEWAY_SECONDS: u64 = 5;
+/// A staff member's login.
+const LOGIN_CHARACTERS_MAX: usize = 128;
+
+/// Of a token of this shop.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Claims {
+    /// Who signed it.
+    pub iss: String,
+    /// For whom it is.
+    pub aud: String,
+    /// A customer's UUID, a staff member's login, a service's name.
+    pub sub: String,
+    /// What the bearer may do.
+    pub role: Role,
+    /// Issued at, seconds since 1970.
+    pub iat: i64,
+    /// Valid until, seconds since 1970.
+    pub exp: i64,
+}
+
+/// One algorithm, one issuer, one audience, and an end: nothing of it is the token's choice.
+pub(super) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    validation.leeway = LEEWAY_SECONDS;
+    validation
+}
+
+/// Why a token was refused, as a client may know it.
+pub(super) fn refusal(error: &jsonwebtoken::errors::Error) -> Problem {
+    match error.kind() {
+        ErrorKind::ExpiredSignature => expired(),
+        _ => invalid(),
+    }
+}
+
+/// Whom the token names as its issuer, *unproved*: it only says whose keys to check it with.
+pub(super) fn issuer_of(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    insecure_decode::<Issuer>(token).ok().map(|token| token.claims.iss)
+}
+
+/// A principal, if the role may be had by a token and the id fits it. The shop itself has none: nobody comes from
+/// outside as `system`.
+pub(super) fn principal(role: Role, id: String) -> Result<Principal, Problem> {
+    let plain =
+        (1..=LOGIN_CHARACTERS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = match role {
+        Role::Customer => id.parse::<CustomerId>().is_ok(),
+        Role::Staff | Role::Service => plain,
+        Role::System => false,
+    };
+    if fits { Ok(Principal(Actor { role, id })) } else { Err(invalid()) }
+}

@@ -1,0 +1,150 @@
+//! Tokens of an OpenID Connect issuer beside the shop's own (OpenID Connect Core 1.0; JWK Sets, RFC 7517).
+//!
+//! The set of keys is fetched when a token names one that is not known, at most every ten seconds: an issuer's
+//! rotation is noticed by its first token, and a flood of made-up ids asks the issuer no more often than that.
+//! When the issuer is away, the keys in hand still count.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use banyan_kernel::Role;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, decode, decode_header,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
+};
+use serde::Deserialize;
+use tokio::{sync::Mutex, time::Instant};
+use uuid::Uuid;
+
+use super::{Principal, claims, invalid};
+use crate::Problem;
+
+const FETCH_AGAIN: Duration = Duration::from_secs(10);
+const FETCH_TIME_MAX: Duration = Duration::from_secs(3);
+const SET_BYTES_MAX: usize = 64 * 1024;
+const KEYS_MAX: usize = 32;
+
+/// Whose tokens count beside the shop's own.
+#[derive(Clone, Debug)]
+pub struct OidcConfig {
+    /// `iss` of its tokens, to the letter.
+    pub issuer: String,
+    /// `aud` of its tokens for this shop.
+    pub audience: String,
+    /// Where its keys are: `https://...`, or `http://` on loopback.
+    pub jwks_url: String,
+}
+
+/// An issuer and its keys.
+pub struct Oidc {
+    config: OidcConfig,
+    client: reqwest::Client,
+    keys: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: Arc<Vec<(String, Algorithm, DecodingKey)>>,
+    fetched: Option<Instant>,
+}
+
+/// What the issuer says of somebody. `banyan_role` is `customer` unless it says otherwise.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    #[serde(default)]
+    banyan_role: Option<Role>,
+}
+
+impl fmt::Debug for Oidc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Oidc").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Oidc {
+    /// Nothing is fetched yet: a start never waits for an issuer.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn new(config: OidcConfig) -> Result<Self, reqwest::Error> {
+        let client = crate::client().timeout(FETCH_TIME_MAX).build()?;
+        Ok(Self { config, client, keys: Mutex::default() })
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.config.issuer
+    }
+
+    /// Who `token` belongs to. A customer's id is derived from issuer and subject; roles other than `customer` are
+    /// the issuer's to give.
+    pub(super) async fn check(&self, token: &str) -> Result<Principal, Problem> {
+        let header = decode_header(token).map_err(|_| invalid())?;
+        let id = header.kid.ok_or_else(invalid)?;
+        let (algorithm, key) = self.key(&id).await.ok_or_else(invalid)?;
+        let OidcConfig { issuer, audience, .. } = &self.config;
+        let validation = claims::validation(algorithm, issuer, audience);
+        let token = decode::<Claims>(token, &key, &validation).map_err(|error| claims::refusal(&error))?;
+        let Claims { sub, banyan_role } = token.claims;
+        match banyan_role.unwrap_or(Role::Customer) {
+            Role::Customer => {
+                let name = format!("{issuer}|{sub}");
+                claims::principal(
+                    Role::Customer,
+                    Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string(),
+                )
+            }
+            role => claims::principal(role, sub),
+        }
+    }
+
+    async fn key(&self, id: &str) -> Option<(Algorithm, DecodingKey)> {
+        let mut known = self.keys.lock().await;
+        if let Some(found) = find(&known.keys, id) {
+            return Some(found);
+        }
+        if known.fetched.is_some_and(|at| at.elapsed() < FETCH_AGAIN) {
+            return None;
+        }
+        known.fetched = Some(Instant::now());
+        match self.fetch().await {
+            Ok(keys) => known.keys = Arc::new(keys),
+            Err(why) => {
+                tracing::warn!(issuer = self.config.issuer, why, "the issuer's keys cannot be fetched")
+            }
+        }
+        find(&known.keys, id)
+    }
+
+    async fn fetch(&self) -> Result<Vec<(String, Algorithm, DecodingKey)>, String> {
+        let lost = |error: reqwest::Error| error.without_url().to_string();
+        let mut answer = self.client.get(&self.config.jwks_url).send().await.map_err(lost)?;
+        if !answer.status().is_success() {
+            return Err(format!("answered {}", answer.status()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+            if bytes.len() + chunk.len() > SET_BYTES_MAX {
+                return Err(format!("answered with more than {SET_BYTES_MAX} bytes"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let set: JwkSet = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        Ok(set.keys.iter().take(KEYS_MAX).filter_map(usable).collect())
+    }
+}
+
+fn find(keys: &[(String, Algorithm, DecodingKey)], id: &str) -> Option<(Algorithm, DecodingKey)> {
+    keys.iter().find(|(known, ..)| known == id).map(|(_, algorithm, key)| (*algorithm, key.clone()))
+}
+
+/// A public key with the one algorithm it is for: by its kind, never by what a token says. Keys that sign and check
+/// alike are no public keys.
+fn usable(key: &Jwk) -> Option<(String, Algorithm, DecodingKey)> {
+    let algorithm = match &key.algorithm {
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        _ => return None,
+    };
+    Some((key.common.key_id.clone()?, algorithm, DecodingKey::from_jwk(key).ok()?))
+}

@@ -1,0 +1,240 @@
+//! Whose tokens count, and how often one may ask.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Json, Router, middleware::from_fn_with_state, routing::get};
+use banyan_kernel::{Actor, Clock, Role, SystemClock};
+use banyan_net::{
+    Identity, Keys, Principal, identify,
+    identity::{Limits, Oidc, OidcConfig, RatePerSecond},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const ISSUER: &str = "https://accounts.example";
+const AUDIENCE: &str = "banyan";
+const CUSTOMER: &str = "00000000-0000-0000-0000-0000000a11ce";
+
+fn keys() -> (TempDir, Keys) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = Keys::open(&folder.path().join("token-key.pem")).expect("a key");
+    (folder, keys)
+}
+
+fn customer(keys: &Keys) -> String {
+    let actor = Actor { role: Role::Customer, id: CUSTOMER.to_owned() };
+    keys.mint(&actor, SystemClock.now(), HOUR).expect("a token")
+}
+
+fn rate(per_second: u32) -> RatePerSecond {
+    RatePerSecond(NonZeroU32::new(per_second).expect("some"))
+}
+
+/// A server that tells whom it takes its client for.
+async fn serve(identity: Identity) -> SocketAddr {
+    let who = async |Principal(actor): Principal| actor.to_string();
+    let router = Router::new().route("/", get(who)).layer(from_fn_with_state(identity, identify));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(banyan_net::serve(listener, router, banyan_net::ServerLimits::default(), stop));
+    address
+}
+
+/// Status, and who one is or the problem's type.
+async fn ask(address: SocketAddr, token: &str) -> (u16, String) {
+    let client = banyan_net::client().build().expect("a client");
+    let answer = client.get(format!("http://{address}/")).bearer_auth(token).send().await.expect("an answer");
+    let (status, text) = (answer.status().as_u16(), answer.text().await.expect("a text"));
+    let kind = serde_json::from_str::<Value>(&text)
+        .ok()
+        .and_then(|problem| Some(problem["type"].as_str()?.to_owned()));
+    (status, kind.unwrap_or(text))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_is_noticed_while_running_and_two_keys_count_and_not_three() {
+    let (folder, running) = keys();
+    let path = folder.path().join("token-key.pem");
+    let first = customer(&running);
+    assert!(running.check(&first).is_ok());
+    Keys::rotate(&path).expect("rotated");
+    let second = customer(&Keys::open(&path).expect("keys"));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(running.check(&second).is_ok(), "the running shop looks again for a key it does not know");
+    assert!(running.check(&first).is_ok(), "the key before the current one counts");
+    Keys::rotate(&path).expect("rotated");
+    let third = customer(&Keys::open(&path).expect("keys"));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(running.check(&third).is_ok() && running.check(&second).is_ok());
+    assert_eq!(running.check(&first).expect_err("two rotations ago").kind, "/problems/token_invalid");
+}
+
+#[tokio::test]
+async fn nobody_comes_from_outside_as_the_shop_itself() {
+    let (_folder, keys) = keys();
+    let mint = |role, id: &str| {
+        keys.mint(&Actor { role, id: id.to_owned() }, SystemClock.now(), HOUR).expect("a token")
+    };
+    assert!(keys.check(&mint(Role::Service, "reports")).is_ok());
+    for (role, id) in [
+        (Role::System, "saga"),
+        (Role::Customer, "not-a-uuid"),
+        (Role::Staff, ""),
+        (Role::Staff, "two words"),
+        (Role::Staff, &"x".repeat(129)),
+    ] {
+        assert!(keys.check(&mint(role, id)).is_err(), "{role:?} {id}");
+    }
+}
+
+/// An issuer: its current key, the set it publishes, and how often it was asked for it.
+struct Issuer {
+    key: (String, EncodingKey),
+    asked: Arc<AtomicUsize>,
+    set: Arc<Mutex<Value>>,
+    url: String,
+}
+
+/// A key pair as an issuer has it: what signs, and what is published.
+fn pair(id: &str) -> (EncodingKey, Value) {
+    use ed25519_dalek::{
+        SigningKey,
+        pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding},
+    };
+    let mut secret = [7_u8; 32];
+    secret[..id.len()].copy_from_slice(id.as_bytes());
+    let key = SigningKey::from_bytes(&secret);
+    let pem = key.to_pkcs8_pem(LineEnding::LF).expect("a key");
+    let x = base64_url(key.verifying_key().as_bytes());
+    let published = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x});
+    (EncodingKey::from_ed_pem(pem.as_bytes()).expect("a key"), published)
+}
+
+/// RFC 4648, section 5, without padding.
+fn base64_url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let letters = bytes.chunks(3).flat_map(|chunk| {
+        let mut three = [0_u8; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        (0..=chunk.len()).map(move |n| LETTERS[(bits >> (18 - 6 * n)) as usize & 63] as char)
+    });
+    letters.collect()
+}
+
+impl Issuer {
+    async fn open() -> Self {
+        let (sign, published) = pair("one");
+        let set = Arc::new(Mutex::new(
+            json!({"keys": [published, {"kty": "oct", "k": "c2VjcmV0", "kid": "shared", "alg": "HS256"}]}),
+        ));
+        let asked = Arc::<AtomicUsize>::default();
+        let (served, count) = (set.clone(), asked.clone());
+        let keys = get(async move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Json(served.lock().expect("no panic").clone())
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+        tokio::spawn(axum::serve(listener, Router::new().route("/keys", keys)).into_future());
+        Self { key: ("one".to_owned(), sign), asked, set, url }
+    }
+
+    fn identity(&self, folder: &TempDir) -> Identity {
+        let keys = Keys::open(&folder.path().join("token-key.pem")).expect("a key");
+        let (issuer, audience) = (ISSUER.to_owned(), AUDIENCE.to_owned());
+        let oidc = Oidc::new(OidcConfig { issuer, audience, jwks_url: self.url.clone() }).expect("a client");
+        Identity::new(keys, Some(oidc), Limits::new(rate(1_000), rate(1_000)))
+    }
+
+    fn token(&self, change: impl FnOnce(&mut Value)) -> String {
+        let now = SystemClock.now().unix_timestamp();
+        let mut claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now + 3_600});
+        change(&mut claims);
+        let header = Header { kid: Some(self.key.0.clone()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &claims, &self.key.1).expect("a token")
+    }
+}
+
+#[tokio::test]
+async fn an_issuers_tokens_count_when_all_of_them_is_right() {
+    let (folder, issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let (status, alice) = ask(address, &issuer.token(|_| ())).await;
+    assert!(status == 200 && alice.starts_with("customer:"), "{status} {alice}");
+    assert_eq!(ask(address, &issuer.token(|_| ())).await.1, alice, "the same person is the same customer");
+    let staff = issuer.token(|claims| claims["banyan_role"] = "staff".into());
+    assert_eq!(ask(address, &staff).await, (200, "staff:alice".to_owned()));
+    let wrong: [fn(&mut Value); 5] = [
+        |claims| claims["iss"] = "https://accounts.example/other".into(),
+        |claims| claims["aud"] = "another shop".into(),
+        |claims| claims["banyan_role"] = "system".into(),
+        |claims| claims["banyan_role"] = "admin".into(),
+        |claims| drop(claims.as_object_mut().expect("an object").remove("exp")),
+    ];
+    for (at, wrong) in wrong.into_iter().enumerate() {
+        assert_eq!(
+            ask(address, &issuer.token(wrong)).await,
+            (401, "/problems/token_invalid".to_owned()),
+            "case {at}"
+        );
+    }
+    let old = issuer.token(|claims| claims["exp"] = 1_000_000_000.into());
+    assert_eq!(ask(address, &old).await, (401, "/problems/token_expired".to_owned()));
+    assert_eq!(issuer.asked.load(Ordering::SeqCst), 1, "the set was fetched once");
+}
+
+/// A published key that signs and checks alike would let anybody sign; and what is public is no secret to sign with.
+#[tokio::test]
+async fn a_public_key_is_no_secret() {
+    let (folder, issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "mallory", "exp": SystemClock.now().unix_timestamp() + 3_600});
+    let x = issuer.set.lock().expect("no panic")["keys"][0]["x"].as_str().expect("a key").to_owned();
+    for (id, secret) in [("one", x.as_bytes()), ("shared", b"secret")] {
+        let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::HS256) };
+        let token = encode(&header, &claims, &EncodingKey::from_secret(secret)).expect("a token");
+        assert_eq!(ask(address, &token).await, (401, "/problems/token_invalid".to_owned()), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_locks_out_its_own_alone() {
+    let (folder, mut issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    issuer.url = "http://127.0.0.1:1/keys".to_owned();
+    let identity = issuer.identity(&folder);
+    let own = customer(&Keys::open(&folder.path().join("token-key.pem")).expect("keys"));
+    let address = serve(identity).await;
+    assert_eq!(ask(address, &issuer.token(|_| ())).await, (401, "/problems/token_invalid".to_owned()));
+    assert_eq!(ask(address, &own).await, (200, format!("customer:{CUSTOMER}")));
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
+    let (_folder, keys) = keys();
+    let identity = Identity::new(keys.clone(), None, Limits::new(rate(1), rate(1)));
+    let (address, token) = (serve(identity).await, customer(&keys));
+    let mut last = ask(address, &token).await;
+    // Two are a burst; on the slowest machine a few more, one for each second that passes.
+    for _ in 0..1_000 {
+        if last.0 == 429 {
+            break;
+        }
+        last = ask(address, &token).await;
+    }
+    assert_eq!(last, (429, "/problems/too_many_requests".to_owned()));
+    let staff = keys.mint(&Actor { role: Role::Staff, id: "bob".to_owned() }, SystemClock.now(), HOUR);
+    assert_eq!(ask(address, &staff.expect("a token")).await.0, 200);
+}
