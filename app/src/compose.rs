@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     config::Outside,
     faults::{FaultBook, FaultyInventory},
+    staff_log::{self, StaffLog},
 };
 
 /// A slow call holds its batch of orders up for so long; then the others go on, and it is asked for again.
@@ -31,6 +32,14 @@ pub fn schemas() -> Vec<Schema> {
         payments_core::schema(),
         shipping_core::schema(),
     ]
+}
+
+/// All that is prepared: the modules' schemas, and the edge's own.
+#[must_use]
+pub fn all_schemas() -> Vec<Schema> {
+    let mut schemas = schemas();
+    schemas.push(staff_log::schema());
+    schemas
 }
 
 /// Each module's store under its own role.
@@ -53,11 +62,17 @@ impl Stores {
             };
             (schema.name, Store::new(options, schema.name, connections, clock.clone()))
         };
-        Self(schemas().into_iter().map(store).collect())
+        Self(all_schemas().into_iter().map(store).collect())
     }
 
     fn of(&self, module: &str) -> Store {
         self.0[module].clone()
+    }
+
+    /// The record of what staff did.
+    #[must_use]
+    pub fn staff_log(&self) -> StaffLog {
+        StaffLog::new(self.of(staff_log::schema().name))
     }
 
     /// How many connections all pools take together at most.

@@ -10,5 +10,6 @@ mod faults;
 mod place;
 pub mod replay;
 pub mod shop;
+mod staff_log;
 
 pub use compose::{Parts, Swap};

@@ -115,6 +115,7 @@ impl RunningShop {
         let stop = CancellationToken::new();
         let api = Api {
             identity: identity.clone(),
+            staff_log: stores.staff_log(),
             coalescer: Coalescer::start(shop.orders.clone()),
             orders_signal: shop.orders.signal(),
             orders: shop.orders.clone(),
@@ -123,7 +124,15 @@ impl RunningShop {
             streams: Api::stream_permits(),
             stop: stop.clone(),
         };
-        let admin = Admin::new(identity, shop, outside, fault_book, clock, work.counters().clone(), client);
+        let admin = Admin::new(
+            (identity, stores.staff_log()),
+            shop,
+            outside,
+            fault_book,
+            clock,
+            work.counters().clone(),
+            client,
+        );
         let mut servers = JoinSet::new();
         let running =
             Running { pid: std::process::id(), api: address(&api_socket), admin: address(&admin_socket) };

@@ -20,7 +20,12 @@ use banyan_bus::{Consumer, Counters};
 use banyan_kernel::Clock;
 use banyan_net::{Identity, Principal, Problem, identify};
 
-use crate::{compose::Shop, config::Outside, faults::FaultBook};
+use crate::{
+    compose::Shop,
+    config::Outside,
+    faults::FaultBook,
+    staff_log::{self, StaffLog},
+};
 
 const BODY_BYTES_MAX: usize = 128 * 1024;
 
@@ -30,6 +35,7 @@ pub struct Admin(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
+    staff_log: StaffLog,
     shop: Shop,
     outside: Outside,
     fault_book: Option<Arc<FaultBook>>,
@@ -42,7 +48,7 @@ impl Admin {
     /// Over a wired shop; `client` reaches the outside's control interface.
     #[must_use]
     pub fn new(
-        identity: Identity,
+        (identity, staff_log): (Identity, StaffLog),
         shop: Shop,
         outside: Outside,
         fault_book: Option<Arc<FaultBook>>,
@@ -50,7 +56,7 @@ impl Admin {
         counters: BTreeMap<&'static str, Arc<Counters>>,
         client: reqwest::Client,
     ) -> Self {
-        Self(Arc::new(Inner { identity, shop, outside, fault_book, clock, counters, client }))
+        Self(Arc::new(Inner { identity, staff_log, shop, outside, fault_book, clock, counters, client }))
     }
 
     /// The groups whose dead letters can be seen, by name.
@@ -73,6 +79,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))
+        .route_layer(from_fn_with_state(admin.0.staff_log.clone(), staff_log::record))
         .route_layer(from_fn_with_state(admin.clone(), staff_only))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see RUNBOOK.md") })
         .layer(from_fn_with_state(admin.0.identity.clone(), identify))

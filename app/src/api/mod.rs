@@ -11,6 +11,7 @@ mod page;
 mod place_order;
 mod products;
 mod read_orders;
+mod staff_actions;
 mod stock;
 mod trace;
 
@@ -20,6 +21,7 @@ use axum::{
     Json, Router,
     extract::DefaultBodyLimit,
     http::{HeaderValue, StatusCode, header},
+    middleware::from_fn_with_state,
     response::IntoResponse,
     routing::get,
 };
@@ -36,6 +38,8 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+
+use crate::staff_log::{self, StaffLog};
 
 /// The largest body taken.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -55,6 +59,8 @@ pub struct Api {
     pub catalog: Arc<dyn Catalog>,
     /// The inventory module.
     pub inventory: Arc<dyn Inventory>,
+    /// What staff did.
+    pub staff_log: StaffLog,
     /// Places orders, those that wait together in one commit.
     pub coalescer: Coalescer,
     /// Raised after each commit of orders in this process.
@@ -81,6 +87,7 @@ impl Api {
         (name = "orders", description = "Place, follow and cancel orders."),
         (name = "catalog", description = "What is sold."),
         (name = "inventory", description = "What is there (staff)."),
+        (name = "staff", description = "What staff did (staff)."),
         (name = "health", description = "For load balancers.")
     )
 )]
@@ -137,6 +144,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(products::show_product))
         .routes(routes!(stock::receive_stock))
         .routes(routes!(stock::show_stock))
+        .routes(routes!(staff_actions::list_staff_actions))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
 }
@@ -160,7 +168,8 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see /openapi.json")
         })
-        .layer(axum::middleware::from_fn_with_state(api.identity.clone(), identify))
+        .layer(from_fn_with_state(api.staff_log.clone(), staff_log::record))
+        .layer(from_fn_with_state(api.identity.clone(), identify))
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(BODY_TIME_MAX))

@@ -11,6 +11,7 @@ use banyan_net::{Principal, Problem};
 use orders_api::{ListOrders, OrderView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{Api, done};
 
@@ -19,10 +20,19 @@ use super::{Api, done};
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// The `next` of the page before.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
+}
+
+impl PageQuery {
+    /// How many, if it may be that many.
+    pub(crate) fn limit(&self) -> Result<u16, Problem> {
+        let limit = self.limit.unwrap_or(50);
+        let wrong = || Problem::new(StatusCode::BAD_REQUEST, "invalid_query", "limit is 1 to 200");
+        (1..=200).contains(&limit).then_some(limit).ok_or_else(wrong)
+    }
 }
 
 /// A page of orders, newest first.
@@ -53,32 +63,30 @@ pub(crate) async fn list_orders(
 ) -> Result<Json<OrdersPage>, Problem> {
     let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
     let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(wrong("invalid_query", "limit is 1 to 200".to_owned()));
-    }
+    let limit = query.limit()?;
     let before = query.cursor.as_deref().map(|text| {
         parse_cursor(text)
+            .map(|(at, id)| (at, OrderId(id)))
             .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
     });
     let customer = if principal.0.role == Role::Customer { Some(principal.customer()?) } else { None };
     let which = ListOrders { customer, before: before.transpose()?, limit };
     let orders = done(api.orders.list(which).await, |_| StatusCode::NOT_FOUND)?;
     let full = orders.len() == usize::from(limit);
-    let next = orders.last().filter(|_| full).map(cursor);
+    let next = orders.last().filter(|_| full).map(|last| cursor(last.placed_at, last.id.0));
     Ok(Json(OrdersPage { orders, next }))
 }
 
-/// Time and order of the last one of a page. Not signed: it can only narrow what its bearer may see.
-fn cursor(last: &OrderView) -> String {
-    let micros = last.placed_at.unix_timestamp_nanos() / 1_000;
-    format!("{micros:x}.{}", last.id.0.simple())
+/// Time and id of the last one of a page. Not signed: it can only narrow what its bearer may see.
+pub(crate) fn cursor(at: Timestamp, id: Uuid) -> String {
+    let micros = at.unix_timestamp_nanos() / 1_000;
+    format!("{micros:x}.{}", id.simple())
 }
 
-fn parse_cursor(text: &str) -> Option<(Timestamp, OrderId)> {
-    let (micros, order) = text.split_once('.')?;
+pub(crate) fn parse_cursor(text: &str) -> Option<(Timestamp, Uuid)> {
+    let (micros, id) = text.split_once('.')?;
     let nanos = i128::from(i64::from_str_radix(micros, 16).ok()?) * 1_000;
-    Some((Timestamp::from_unix_timestamp_nanos(nanos).ok()?, OrderId(uuid::Uuid::try_parse(order).ok()?)))
+    Some((Timestamp::from_unix_timestamp_nanos(nanos).ok()?, Uuid::try_parse(id).ok()?))
 }
 
 /// Shows an order. Another's order is unknown.

@@ -44,7 +44,7 @@ impl Database {
         if wanted + SPARE > allowed {
             return Err(StartError::Connections { allowed, wanted: wanted + SPARE });
         }
-        banyan_store::prepare(&self.administrator, password, &compose::schemas()).await?;
+        banyan_store::prepare(&self.administrator, password, &compose::all_schemas()).await?;
         Ok(())
     }
 

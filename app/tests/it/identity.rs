@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use banyan_kernel::{Actor, Clock, Role, SystemClock};
 use banyan_net::Keys;
+use banyan_store::role_of;
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -120,4 +121,56 @@ async fn a_cancel_is_checked_and_may_be_repeated() {
     let again = cancel("ordered twice").send(shop().await).await;
     assert!(matches!(first.status, 200 | 410), "{}", first.text);
     assert_eq!(again.status, first.status, "{}", again.text);
+}
+
+/// Who can do something cannot do it unseen, nor take the record of it away.
+#[tokio::test]
+async fn what_staff_do_is_recorded_for_good_and_what_others_do_is_not() {
+    let product = |price: i64| {
+        json!({"products": [
+        {"sku": "recorded", "name": "recorded", "category": "", "price_minor": price, "currency": "EUR"}]})
+    };
+    let put = |price: i64| Call::post("/v1/products").staff().json(&product(price));
+    put(5).key("done").check(200, "").await;
+    put(0).key("refused").check(422, "invalid_body").await;
+    Call::post("/v1/products")
+        .customer(ALICE)
+        .json(&product(5))
+        .key("a customer's")
+        .check(403, "staff_only")
+        .await;
+    Call::post("/admin/audit").on_admin().staff().key("audited").check(200, "").await;
+    Call::get("/v1/staff/actions").customer(ALICE).check(403, "staff_only").await;
+    let listed = Call::get("/v1/staff/actions?limit=200").staff().check(200, "").await.json();
+    let of = |key: &str| {
+        let action = listed["actions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|action| action["idempotency_key"] == key);
+        action.map(|action| (action["actor"].clone(), action["path"].clone(), action["status"].clone()))
+    };
+    let staff = json!("staff:tester");
+    assert_eq!(of("done"), Some((staff.clone(), json!("/v1/products"), json!(200))));
+    assert_eq!(of("refused"), Some((staff.clone(), json!("/v1/products"), json!(422))));
+    assert_eq!(of("audited"), Some((staff, json!("/admin/audit"), json!(200))));
+    assert_eq!(of("a customer's"), None);
+    let first = Call::get("/v1/staff/actions?limit=1").staff().check(200, "").await.json();
+    let next =
+        format!("/v1/staff/actions?limit=1&cursor={}", first["next"].as_str().expect("there are more"));
+    let second = Call::get(&next).staff().check(200, "").await.json();
+    assert_ne!(first["actions"][0]["id"], second["actions"][0]["id"]);
+    Call::get("/v1/staff/actions?cursor=x").staff().check(400, "invalid_cursor").await;
+    let pool =
+        sqlx::PgPool::connect_with(shop().await.database.options(&role_of("edge"))).await.expect("the role");
+    for refused in
+        ["update staff_action set actor = 'nobody'", "delete from staff_action", "truncate staff_action"]
+    {
+        let error = sqlx::query(refused).execute(&pool).await.expect_err(refused);
+        assert_eq!(
+            error.as_database_error().and_then(|error| error.code()).as_deref(),
+            Some("42501"),
+            "{refused}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -105,6 +105,12 @@ fn expired() -> Problem {
 }
 
 impl Principal {
+    /// Whom [`identify`] found; nobody without a valid token.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<Identified>().and_then(|found| found.0.clone().ok())
+    }
+
     /// The customer this is.
     ///
     /// # Errors

@@ -1,0 +1,57 @@
+//! `GET /v1/staff/actions`
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use banyan_net::{Principal, Problem};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Api,
+    read_orders::{PageQuery, cursor, parse_cursor},
+};
+use crate::staff_log::StaffAction;
+
+/// A page of what staff asked for, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StaffActions {
+    /// What was asked for.
+    actions: Vec<StaffAction>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Lists what staff asked for, newest first (staff).
+#[utoipa::path(
+    get, path = "/v1/staff/actions", tag = "staff", security(("bearer" = [])), params(PageQuery),
+    responses(
+        (status = 200, description = "A page.", body = StaffActions),
+        (status = 400, description = "No such cursor or limit.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_staff_actions(
+    State(api): State<Api>,
+    principal: Principal,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<StaffActions>, Problem> {
+    principal.staff()?;
+    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
+    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
+    let limit = query.limit()?;
+    let before = query.cursor.as_deref().map(|text| {
+        parse_cursor(text)
+            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
+    });
+    let page = api.staff_log.page(before.transpose()?, limit).await;
+    let actions = page.map_err(|error| Problem::unavailable(error.to_string()))?;
+    let next = actions.last().filter(|_| actions.len() == usize::from(limit));
+    let next = next.map(|last| cursor(last.at, last.id));
+    Ok(Json(StaffActions { actions, next }))
+}
