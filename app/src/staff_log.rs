@@ -98,7 +98,7 @@ impl StaffLog {
     fn action(&self, principal: &Principal, request: &Request) -> StaffAction {
         let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok());
         StaffAction {
-            id: Uuid::now_v7(),
+            id: Uuid::new_v4(),
             at: self.0.clock().now(),
             actor: principal.0.to_string(),
             method: request.method().to_string(),
