@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use banyan_bus::{Bus, Consumer, LocalBus, OutboxSource, Source};
+use banyan_bus::{
+    Bus, BusError, Consumer, LocalBus, OutboxSource, Source,
+    cache::{CacheCounts, CacheLimits},
+};
 use banyan_host::{Module, Reconciler};
 use banyan_kernel::Clock;
 use banyan_net::outbound::Callee;
 use banyan_store::{Schema, Store, role_of, role_password, sqlx::postgres::PgConnectOptions};
+use catalog_api::Catalog;
+use catalog_core::{CachedCatalog, ProductCache};
 use inventory_api::Inventory;
 use orders_core::{DriveConfig, Ports};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -84,8 +90,10 @@ impl Stores {
 
 /// The modules, wired.
 pub struct Shop {
-    /// Catalog.
-    pub catalog: Arc<catalog_core::Catalog>,
+    /// Catalog, through its cache.
+    pub catalog: Arc<dyn Catalog>,
+    /// The products in memory.
+    pub product_cache: Arc<ProductCache>,
     /// Orders.
     pub orders: Arc<orders_core::Orders>,
     /// Inventory, as it is.
@@ -101,6 +109,22 @@ pub struct Shop {
 }
 
 impl Shop {
+    /// Has the caches hear what changes, until `stop`.
+    ///
+    /// # Errors
+    /// When a source cannot be read now.
+    pub async fn start_caches(&self, stop: CancellationToken) -> Result<(), BusError> {
+        let told = self.bus.broadcast(catalog_api::NAME, stop).await?;
+        tokio::spawn(self.product_cache.clone().listen(told, CachedCatalog::heard));
+        Ok(())
+    }
+
+    /// Every cache, by what it keeps.
+    #[must_use]
+    pub fn caches(&self) -> BTreeMap<&'static str, CacheCounts> {
+        BTreeMap::from([("products", self.product_cache.counts())])
+    }
+
     /// Everybody who hears something.
     #[must_use]
     pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
@@ -119,6 +143,8 @@ impl Shop {
 pub struct Parts {
     /// Whom the saga asks.
     pub ports: Ports,
+    /// What is sold, as it is stored: a cache stands before it.
+    pub catalog: Arc<dyn Catalog>,
     /// Who hears what others tell; each belongs to the module whose store it works in.
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// What each module tells, as the bus carries it.
@@ -144,19 +170,22 @@ pub fn compose(
     let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
     let payments = payments_core::Payments::new(stores.of(payments_api::NAME), callee());
     let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), callee());
-    let orders = orders_core::Orders::new(stores.of(orders_api::NAME), catalog.clone());
     let reached: Arc<dyn Inventory> = match fault_book {
         Some(book) => Arc::new(FaultyInventory::new(inventory.clone(), book)),
         None => inventory.clone(),
     };
     let parts = swap(Parts {
         ports: Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() },
+        catalog,
         consumers: vec![
             Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())),
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
         ],
-        sources: sources(stores, &orders),
+        sources: sources(stores),
     });
+    let product_cache = Arc::new(ProductCache::new(CacheLimits::default(), CachedCatalog::bytes));
+    let catalog = CachedCatalog::new(parts.catalog.clone(), product_cache.clone());
+    let orders = orders_core::Orders::new(stores.of(orders_api::NAME), catalog.clone());
     let config = DriveConfig { hold, batches: BATCHES, ..DriveConfig::default() };
     let reconcilers = vec![
         expiry(&inventory),
@@ -167,14 +196,14 @@ pub fn compose(
     let modules = modules(stores, &parts, reconcilers);
     let Parts { consumers, sources, .. } = parts;
     let bus = Arc::new(LocalBus::new(sources.clone(), instance));
-    (Shop { catalog, orders, inventory, payments, shipping, bus, consumers, sources }, modules)
+    (Shop { catalog, product_cache, orders, inventory, payments, shipping, bus, consumers, sources }, modules)
 }
 
 /// Each module's outbox; orders tell from their event table.
-fn sources(stores: &Stores, orders: &orders_core::Orders) -> Vec<Arc<dyn Source>> {
+fn sources(stores: &Stores) -> Vec<Arc<dyn Source>> {
     let source = |schema: Schema| -> Arc<dyn Source> {
         match schema.name {
-            orders_api::NAME => Arc::new(orders.source()),
+            orders_api::NAME => Arc::new(orders_core::OrdersSource::new(stores.of(schema.name))),
             name => Arc::new(OutboxSource::new(stores.of(name))),
         }
     };

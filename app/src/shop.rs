@@ -50,6 +50,9 @@ pub enum StartError {
         /// All pools together.
         wanted: u32,
     },
+    /// What modules tell each other.
+    #[error("the bus cannot be heard: {0}")]
+    Bus(#[from] banyan_bus::BusError),
     /// The token key.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -111,8 +114,12 @@ impl RunningShop {
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
         let (shop, modules) =
             compose::compose(&stores, &outside, config.hold, fault_book.clone(), instance, swap);
-        let work = Work::start(instance, &shop.bus, modules);
         let stop = CancellationToken::new();
+        if let Err(why) = shop.start_caches(stop.clone()).await {
+            let_go(Some(database), sandbox).await;
+            return Err(why.into());
+        }
+        let work = Work::start(instance, &shop.bus, modules);
         let api = Api {
             identity: identity.clone(),
             staff_log: stores.staff_log(),

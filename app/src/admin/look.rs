@@ -69,6 +69,10 @@ pub(super) async fn audit(State(admin): State<Admin>) -> Result<Json<Audit>, Pro
         .map_err(|error| unavailable(&error))
 }
 
+pub(super) async fn caches(State(admin): State<Admin>) -> Json<Value> {
+    Json(json!({ "caches": admin.0.shop.caches() }))
+}
+
 pub(super) async fn groups(State(admin): State<Admin>) -> Json<Value> {
     use std::sync::atomic::Ordering::Relaxed;
     let group = |counters: &banyan_bus::Counters| {

@@ -76,6 +76,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/break", post(faults::break_outside).get(faults::broken).delete(faults::mend))
         .route("/admin/audit", post(look::audit))
         .route("/admin/groups", get(look::groups))
+        .route("/admin/caches", get(look::caches))
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))

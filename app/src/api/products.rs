@@ -1,39 +1,70 @@
-//! `/v1/products`
+//! `/v1/products` and `/v1/categories`: what is sold.
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
 };
-use banyan_kernel::{Context, OrderId, Sku};
+use banyan_kernel::{Context, Money, OrderId, Sku};
 use banyan_net::{Principal, Problem};
-use catalog_api::{Product, PutProduct};
+use catalog_api::{
+    After, Category, Expected, Found, IMAGES_MAX, ListProducts, Product, PutProduct, refusals,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
-use super::{Api, body::Body, idempotency::IdempotencyKey, trace::ClientTrace};
+use super::{Api, body::Body, done, idempotency::IdempotencyKey, trace::ClientTrace};
 
 /// Most products put in one call.
 const PRODUCTS_MAX: usize = 200;
 /// One hundred million in major units.
 const PRICE_MINOR_MAX: i64 = 10_000_000_000;
+const SEARCH_CHARACTERS_MAX: usize = 200;
+const CATEGORY_CHARACTERS_MAX: usize = 100;
+const DESCRIPTION_CHARACTERS_MAX: usize = 2_000;
+const LINK_BYTES_MAX: usize = 500;
 
 /// Which page of products.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductsQuery {
-    /// Only products after this SKU.
-    after: Option<String>,
+    /// Words to be found in name, category or description: `"whole phrase"`, `-not`, `or`. The best come first.
+    #[param(max_length = 200)]
+    search: Option<String>,
+    /// Of this category alone.
+    #[param(max_length = 100)]
+    category: Option<String>,
+    /// The `next` of the page before, with the same search and category.
+    cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
 }
 
-/// Products, in SKU order.
+/// A page of products: in SKU order, or the best found first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProductsPage {
+    /// The products.
+    products: Vec<Product>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Products as they stand now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Products {
     /// The products.
     products: Vec<Product>,
+}
+
+/// All categories.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Categories {
+    /// By name.
+    categories: Vec<Category>,
 }
 
 /// A product as staff want it.
@@ -48,10 +79,18 @@ pub(crate) struct WantedProduct {
     /// To group by.
     #[schema(max_length = 100)]
     category: String,
+    /// For people.
+    #[serde(default)]
+    #[schema(max_length = 2_000)]
+    description: String,
+    /// Links to pictures, `https://...`, the best first.
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    images: Vec<String>,
     /// What one costs, in minor units.
     #[schema(minimum = 1, maximum = 10_000_000_000_i64)]
     price_minor: i64,
-    /// ISO 4217.
+    /// ISO 4217; the same for all products.
     currency: banyan_kernel::Currency,
 }
 
@@ -64,51 +103,126 @@ pub(crate) struct WantedProducts {
     products: Vec<WantedProduct>,
 }
 
-/// Lists products in SKU order. Needs no token.
+fn wrong(code: &str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+/// Lists products that are sold. Needs no token.
 #[utoipa::path(
     get, path = "/v1/products", tag = "catalog", security(()), params(ProductsQuery),
     responses(
-        (status = 200, description = "A page.", body = Products),
-        (status = 400, description = "No such SKU or limit.", body = Problem),
+        (status = 200, description = "A page.", body = ProductsPage),
+        (status = 400, description = "No such cursor, limit or search.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn list_products(
     State(api): State<Api>,
-    query: Result<Query<ProductsQuery>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Products>, Problem> {
-    let wrong = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
-    let Query(query) = query.map_err(|error| wrong(error.body_text()))?;
-    let after = query.after.map(Sku::try_from).transpose().map_err(|error| wrong(error.to_string()))?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(wrong("limit is 1 to 200".to_owned()));
-    }
-    let products = api.catalog.page(after, limit).await.map_err(|error| unavailable(&error))?;
-    Ok(Json(Products { products }))
+    query: Result<Query<ProductsQuery>, QueryRejection>,
+) -> Result<Json<ProductsPage>, Problem> {
+    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
+    let which = which(query)?;
+    let limit = usize::from(which.limit);
+    let by_rank = which.search.is_some();
+    let found = api.catalog.list(which).await.map_err(|error| unavailable(&error))?;
+    let next = found.last().filter(|_| found.len() == limit).map(|last| cursor(last, by_rank));
+    Ok(Json(ProductsPage { products: found.into_iter().map(|found| found.product).collect(), next }))
 }
 
-/// Shows a product. Needs no token.
+fn which(query: ProductsQuery) -> Result<ListProducts, Problem> {
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(wrong("invalid_query", "limit is 1 to 200"));
+    }
+    for (name, text, most) in [
+        ("search", &query.search, SEARCH_CHARACTERS_MAX),
+        ("category", &query.category, CATEGORY_CHARACTERS_MAX),
+    ] {
+        if text.as_ref().is_some_and(|text| text.chars().count() > most || text.contains('\0')) {
+            return Err(wrong("invalid_query", format!("{name} has at most {most} characters")));
+        }
+    }
+    let by_rank = query.search.is_some();
+    let parse = |text: &str| {
+        parse_cursor(text, by_rank).ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next"))
+    };
+    let after = query.cursor.as_deref().map(parse).transpose()?;
+    Ok(ListProducts { search: query.search, category: query.category, after, limit })
+}
+
+/// SKU, and the rank of what was searched for. Not signed: what is sold is for everybody to see.
+fn cursor(last: &Found, by_rank: bool) -> String {
+    let sku = last.product.sku.as_str();
+    if by_rank { format!("{:08x}.{sku}", last.rank.to_bits()) } else { sku.to_owned() }
+}
+
+fn parse_cursor(text: &str, by_rank: bool) -> Option<After> {
+    if !by_rank {
+        return Some(After { rank: 0.0, sku: text.parse().ok()? });
+    }
+    let (rank, sku) = text.split_at_checked(8)?;
+    let rank = f32::from_bits(u32::from_str_radix(rank, 16).ok()?);
+    let sku = sku.strip_prefix('.')?.parse().ok()?;
+    (rank.is_finite() && rank >= 0.0).then_some(After { rank, sku })
+}
+
+/// Lists the categories of what is sold. Needs no token.
+#[utoipa::path(
+    get, path = "/v1/categories", tag = "catalog", security(()),
+    responses(
+        (status = 200, description = "All of them, by name.", body = Categories),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_categories(State(api): State<Api>) -> Result<Json<Categories>, Problem> {
+    let categories = api.catalog.categories().await.map_err(|error| unavailable(&error))?;
+    Ok(Json(Categories { categories }))
+}
+
+/// Shows a product, also one that is retired. Needs no token.
 #[utoipa::path(
     get, path = "/v1/products/{sku}", tag = "catalog", security(()),
-    params(("sku" = String, Path, description = "Its SKU.")),
+    params(
+        ("sku" = String, Path, description = "Its SKU."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen."),
+    ),
     responses(
-        (status = 200, description = "The product.", body = Product),
+        (status = 200, description = "The product; `ETag` is its version.", body = Product),
+        (status = 304, description = "Not changed."),
         (status = 404, description = "No such product.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn show_product(
     State(api): State<Api>,
+    headers: HeaderMap,
     Path(sku): Path<String>,
-) -> Result<Json<Product>, Problem> {
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_product", "there is no such product");
+) -> Result<Response, Problem> {
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let mut products = api.catalog.products(vec![sku]).await.map_err(|error| unavailable(&error))?;
-    products.pop().map(Json).ok_or_else(unknown)
+    let product = products.pop().ok_or_else(unknown)?;
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    if known.is_some_and(|known| known.split(',').any(|tag| matches(tag, product.version))) {
+        return Ok((StatusCode::NOT_MODIFIED, tagged(product.version)).into_response());
+    }
+    Ok((tagged(product.version), Json(product)).into_response())
 }
 
-/// Creates or changes products (staff). One that already stands so is left alone.
+/// RFC 9110, section 8.8.3; compared weakly, as `If-None-Match` asks for.
+fn matches(tag: &str, version: i64) -> bool {
+    tag.trim() == "*" || tag.trim().trim_start_matches("W/") == format!("\"{version}\"")
+}
+
+fn tagged(version: i64) -> HeaderMap {
+    let tag = HeaderValue::from_str(&format!("\"{version}\""));
+    tag.map(|tag| HeaderMap::from_iter([(header::ETAG, tag)])).unwrap_or_default()
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_product", "there is no such product")
+}
+
+/// Creates or changes products (staff). One that already stands so is left alone; one that was retired is sold again.
 #[utoipa::path(
     post, path = "/v1/products", tag = "catalog", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
@@ -121,7 +235,8 @@ pub(crate) async fn show_product(
         (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
-        (status = 422, description = "An invalid product.", body = Problem),
+        (status = 422, description = "An invalid product, or a price in another currency.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
@@ -133,40 +248,159 @@ pub(crate) async fn put_products(
     Body(wanted): Body<WantedProducts>,
 ) -> Result<Json<Products>, Problem> {
     principal.staff()?;
-    let products = check(wanted)?;
+    let products = check_all(wanted)?;
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
     let context = Context { actor: principal.0, trace };
-    let products = api.catalog.put(context, products).await.map_err(|error| unavailable(&error))?;
+    let products = done(api.catalog.put(context, products).await, status)?;
     Ok(Json(Products { products }))
 }
 
-fn check(wanted: WantedProducts) -> Result<Vec<PutProduct>, Problem> {
+/// Creates or changes one product, as long as it stands as the asker saw it (staff).
+///
+/// `If-Match` with its `ETag` changes it; `If-None-Match: *` creates it.
+#[utoipa::path(
+    put, path = "/v1/products/{sku}", tag = "catalog", security(("bearer" = [])),
+    params(
+        ("sku" = String, Path, description = "Its SKU."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the product to be changed."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be no such product yet."),
+    ),
+    request_body = WantedProduct,
+    responses(
+        (status = 200, description = "As it stands now; `ETag` is its version.", body = Product),
+        (status = 400, description = "Malformed JSON, SKU or tag.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "No such path: the SKU is no text.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
+        (status = 412, description = "It does not stand so any more: look again.", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
+        (status = 415, description = "Not JSON.", body = Problem),
+        (status = 422, description = "An invalid product, another SKU than the path's, or a price in another currency.", body = Problem),
+        (status = 428, description = "Neither `If-Match` nor `If-None-Match: *`.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn change_product(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    trace: ClientTrace,
+    Path(sku): Path<String>,
+    Body(wanted): Body<WantedProduct>,
+) -> Result<(HeaderMap, Json<Product>), Problem> {
+    principal.staff()?;
+    let sku: Sku = sku.parse().map_err(|_| wrong("invalid_sku", "a SKU is 1 to 32 of A-Z a-z 0-9 . _ -"))?;
+    let expected = expected(&headers)?;
+    if wanted.sku != sku {
+        let detail = "the body's SKU is the path's";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
+    }
+    let wish = check(wanted)?;
+    let context = Context { actor: principal.0, trace: trace.or_root(OrderId(Uuid::new_v4())) };
+    let product = done(api.catalog.change(context, wish, expected).await, status)?;
+    Ok((tagged(product.version), Json(product)))
+}
+
+fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim());
+    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        (Some(tag), None) => {
+            let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
+            version
+                .map(Expected::Version)
+                .ok_or_else(|| wrong("invalid_tag", "If-Match is one ETag of this product"))
+        }
+        (None, Some("*")) => Ok(Expected::Absent),
+        (None, None) => Err(Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition_required",
+            "send If-Match with the product's ETag, or If-None-Match: * to create it",
+        )),
+        _ => Err(wrong("invalid_tag", "send either If-Match with one ETag, or If-None-Match: *")),
+    }
+}
+
+/// Takes a product out of sale (staff). Orders that have it keep it. Once more changes nothing.
+#[utoipa::path(
+    delete, path = "/v1/products/{sku}", tag = "catalog", security(("bearer" = [])),
+    params(("sku" = String, Path, description = "Its SKU.")),
+    responses(
+        (status = 200, description = "As it stands now.", body = Product),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "No such product.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn retire_product(
+    State(api): State<Api>,
+    principal: Principal,
+    trace: ClientTrace,
+    Path(sku): Path<String>,
+) -> Result<(HeaderMap, Json<Product>), Problem> {
+    principal.staff()?;
+    let sku: Sku = sku.parse().map_err(|_| unknown())?;
+    let context = Context { actor: principal.0, trace: trace.or_root(OrderId(Uuid::new_v4())) };
+    let product = done(api.catalog.retire(context, sku).await, status)?;
+    Ok((tagged(product.version), Json(product)))
+}
+
+fn status(code: &str) -> StatusCode {
+    match code {
+        refusals::STALE_VERSION => StatusCode::PRECONDITION_FAILED,
+        refusals::UNKNOWN_PRODUCT => StatusCode::NOT_FOUND,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+fn check_all(wanted: WantedProducts) -> Result<Vec<PutProduct>, Problem> {
     let wrong = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     if wanted.products.is_empty() || wanted.products.len() > PRODUCTS_MAX {
         return Err(wrong(format!("put 1 to {PRODUCTS_MAX} products")));
     }
     let mut seen = std::collections::BTreeSet::new();
     let put = wanted.products.into_iter().map(|product| {
-        let WantedProduct { sku, name, category, price_minor, currency } = product;
-        let plain = |text: &str| !text.chars().any(char::is_control);
-        if !seen.insert(sku.clone()) {
-            return Err(wrong(format!("product {sku} is named twice")));
+        if !seen.insert(product.sku.clone()) {
+            return Err(wrong(format!("product {} is named twice", product.sku)));
         }
-        if !(1..=200).contains(&name.chars().count())
-            || category.chars().count() > 100
-            || !plain(&name)
-            || !plain(&category)
-        {
-            return Err(wrong(format!(
-                "product {sku}: a name has 1 to 200 characters, a category at most 100"
-            )));
-        }
-        if !(1..=PRICE_MINOR_MAX).contains(&price_minor) {
-            return Err(wrong(format!("product {sku}: a price is 1 to {PRICE_MINOR_MAX} minor units")));
-        }
-        Ok(PutProduct { sku, name, category, price: banyan_kernel::Money { minor: price_minor, currency } })
+        check(product)
     });
     put.collect()
+}
+
+fn check(wanted: WantedProduct) -> Result<PutProduct, Problem> {
+    let WantedProduct { sku, name, category, description, images, price_minor, currency } = wanted;
+    let wrong = |what: String| {
+        let detail = format!("product {sku}: {what}");
+        Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail))
+    };
+    let plain = |text: &str| !text.chars().any(char::is_control);
+    let fits = |text: &str, most: usize| text.chars().count() <= most && plain(text);
+    if name.is_empty() || !fits(&name, 200) || !fits(&category, CATEGORY_CHARACTERS_MAX) {
+        return wrong("a name has 1 to 200 characters, a category at most 100".to_owned());
+    }
+    if !fits(&description.replace('\n', " "), DESCRIPTION_CHARACTERS_MAX) {
+        return wrong(format!("a description has at most {DESCRIPTION_CHARACTERS_MAX} characters"));
+    }
+    if images.len() > IMAGES_MAX || !images.iter().all(|link| is_link(link)) {
+        return wrong(format!(
+            "at most {IMAGES_MAX} pictures, each an https link of at most {LINK_BYTES_MAX} bytes"
+        ));
+    }
+    if !(1..=PRICE_MINOR_MAX).contains(&price_minor) {
+        return wrong(format!("a price is 1 to {PRICE_MINOR_MAX} minor units"));
+    }
+    Ok(PutProduct { sku, name, category, description, images, price: Money { minor: price_minor, currency } })
+}
+
+/// Nothing that a browser would run, and nothing of the shop's own network.
+fn is_link(text: &str) -> bool {
+    let parsed = reqwest::Url::parse(text).ok();
+    text.len() <= LINK_BYTES_MAX
+        && parsed.is_some_and(|url| url.scheme() == "https" && url.username().is_empty())
 }
 
 fn unavailable(error: &catalog_api::Unavailable) -> Problem {

@@ -51,7 +51,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "BANYAN_RATE_PRINCIPAL", default_value = "200", value_name = "PER_S")]
     rate_principal: NonZeroU32,
     /// Requests a second of each address without a valid token.
-    #[arg(long, env = "BANYAN_RATE_ADDRESS", default_value = "1000", value_name = "PER_S")]
+    #[arg(long, env = "BANYAN_RATE_ADDRESS", default_value = "5000", value_name = "PER_S")]
     rate_address: NonZeroU32,
     /// An OpenID Connect issuer whose tokens count beside the shop's own: its `iss`, to the letter.
     #[arg(long, env = "BANYAN_OIDC_ISSUER", requires_all = ["oidc_audience", "oidc_jwks"], value_name = "URL")]

@@ -1,6 +1,7 @@
 //! The shop from outside: its HTTP API, its contract, its command line; and the shape of the workspace.
 
 mod architecture;
+mod catalog;
 mod command_line;
 mod http;
 mod identity;

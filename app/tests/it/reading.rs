@@ -19,7 +19,21 @@ async fn each_bad_query_has_its_problem() {
         Call::get(&format!("/v1/orders?{query}")).customer(ALICE).check(400, "invalid_query").await;
         Call::get(&format!("/v1/products?{query}")).check(400, "invalid_query").await;
     }
-    Call::get("/v1/products?after=an%20apple").check(400, "invalid_query").await;
+    for query in [
+        format!("search={}", "x".repeat(201)),
+        format!("search={}", "x".repeat(10_000)),
+        "search=%00".to_owned(),
+    ] {
+        Call::get(&format!("/v1/products?{query}")).check(400, "invalid_query").await;
+    }
+    for query in [
+        "cursor=an%20apple",
+        "search=apple&cursor=apple",
+        "search=apple&cursor=7fc00000.apple",
+        "search=apple&cursor=3f80000",
+    ] {
+        Call::get(&format!("/v1/products?{query}")).check(400, "invalid_cursor").await;
+    }
     let id = Uuid::from_u128(1).simple();
     for cursor in ["", "x", "1.2", &format!("zz.{id}"), &format!("7fffffffffffffff.{id}"), &format!("-1{id}")]
     {

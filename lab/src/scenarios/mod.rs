@@ -4,12 +4,15 @@ mod a1;
 mod a2;
 mod a3;
 mod a4;
+mod c2;
 mod c3;
 mod c4;
 mod c6;
+mod c7;
 mod d1;
 mod d6;
 mod e2;
+mod h4;
 mod j1;
 mod j10;
 mod j2;
@@ -32,12 +35,15 @@ pub const ROWS: &[Row] = &[
     a2::ROW,
     a3::ROW,
     a4::ROW,
+    c2::ROW,
     c3::ROW,
     c4::ROW,
     c6::ROW,
+    c7::ROW,
     d1::ROW,
     d6::ROW,
     e2::ROW,
+    h4::ROW,
     j1::ROW,
     j2::ROW,
     j3::ROW,

@@ -1,12 +1,17 @@
 //! Lab's own composition root: the shop's parts, with one taken out or put in another's place.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use banyan::{Parts, Swap};
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{Answer, Command, Context, Envelope, OrderId, Sku};
 use banyan_store::{Locks, Store, StoreError, Write, sqlx};
+use catalog_api::{Catalog, Category, Expected, Found, ListProducts, Product, PutProduct, Unavailable};
 use inventory_api::{
     ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock,
     StockLevel, StockReceived, StockReleased, StockReserved,
@@ -18,16 +23,28 @@ use payments_api::{
     RefundPayment, VoidPayment,
 };
 use shipping_api::{BookShipment, CancelShipment, ShipmentBookedReply, ShipmentCancelledReply, Shipping};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Names the part that a shop of lab's is to do without.
 pub const WITHOUT: &str = "LAB_WITHOUT";
+
+/// Not a part taken out: the loads of some products are held open.
+pub const HELD_LOADS: &str = "held-loads";
+/// How the SKUs of these products begin.
+pub const HELD: &str = "LAB-HELD-";
+/// The product whose change lets them go.
+pub const RELEASE: &str = "LAB-RELEASE";
+/// Nobody waits longer.
+const HELD_MAX: Duration = Duration::from_secs(5);
 
 /// What is done with the shop's parts in this process.
 pub fn swap() -> Swap {
     match std::env::var(WITHOUT).as_deref() {
         Ok("inbox") => without_inbox,
         Ok("saga") => without_saga,
+        Ok(HELD_LOADS) => with_held_loads,
+        Ok("cache-version") => without_cache_version,
         _ => std::convert::identity,
     }
 }
@@ -87,6 +104,104 @@ impl Consumer for Forgetful {
             sqlx::query(COUNT).bind(order.0).bind(event.sequence).execute(write.connection()).await?;
         }
         Ok(vec![Applied::Done; batch.len()])
+    }
+}
+
+fn with_held_loads(parts: Parts) -> Parts {
+    Parts {
+        catalog: Arc::new(HeldLoads {
+            within: parts.catalog,
+            released: Notify::new(),
+            held: Mutex::default(),
+            kept: None,
+        }),
+        ..parts
+    }
+}
+
+/// As [`with_held_loads`], with a cache that knows no versions.
+fn without_cache_version(parts: Parts) -> Parts {
+    let kept = Some(Mutex::default());
+    Parts {
+        catalog: Arc::new(HeldLoads {
+            within: parts.catalog,
+            released: Notify::new(),
+            held: Mutex::default(),
+            kept,
+        }),
+        ..parts
+    }
+}
+
+/// Holds loads open between their reading and their answer.
+struct HeldLoads {
+    within: Arc<dyn Catalog>,
+    released: Notify,
+    /// Each is held once.
+    held: Mutex<BTreeSet<Sku>>,
+    /// What was loaded last, whatever happened meanwhile.
+    kept: Option<Mutex<BTreeMap<Sku, Product>>>,
+}
+
+impl HeldLoads {
+    fn is_to_be_held(&self, sku: &Sku) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        sku.as_str().starts_with(HELD) && held.insert(sku.clone())
+    }
+
+    fn kept(&self, skus: &[Sku]) -> Vec<Product> {
+        let Some(kept) = &self.kept else { return Vec::new() };
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        skus.iter().filter_map(|sku| kept.get(sku).cloned()).collect()
+    }
+}
+
+#[async_trait]
+impl Catalog for HeldLoads {
+    async fn products(&self, skus: Vec<Sku>) -> Result<Vec<Product>, Unavailable> {
+        let kept = self.kept(&skus);
+        if !skus.is_empty() && kept.len() == skus.len() {
+            return Ok(kept);
+        }
+        let released = self.released.notified();
+        let products = self.within.products(skus.clone()).await?;
+        if skus.iter().any(|sku| self.is_to_be_held(sku)) {
+            // Elapsed: the row then says that nobody was told the old price.
+            let _ = tokio::time::timeout(HELD_MAX, released).await;
+        }
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(products.iter().map(|product| (product.sku.clone(), product.clone())));
+        }
+        Ok(products)
+    }
+
+    async fn list(&self, which: ListProducts) -> Result<Vec<Found>, Unavailable> {
+        self.within.list(which).await
+    }
+
+    async fn categories(&self) -> Result<Vec<Category>, Unavailable> {
+        self.within.categories().await
+    }
+
+    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
+        let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
+        let answer = self.within.put(context, products).await;
+        if let Some(kept) = &self.kept {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|sku, _| !skus.contains(sku));
+        }
+        if skus.iter().any(|sku| sku.as_str() == RELEASE) {
+            self.released.notify_waiters();
+        }
+        answer
+    }
+
+    async fn change(&self, context: Context, product: PutProduct, expected: Expected) -> Answer<Product> {
+        self.within.change(context, product, expected).await
+    }
+
+    async fn retire(&self, context: Context, sku: Sku) -> Answer<Product> {
+        self.within.retire(context, sku).await
     }
 }
 

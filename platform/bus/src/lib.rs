@@ -7,6 +7,7 @@
 
 mod broadcast;
 mod bus;
+pub mod cache;
 mod consumer;
 mod counters;
 mod dead_letter;

@@ -37,11 +37,17 @@ fn statements(source: &Path) -> Vec<(String, String)> {
 fn constants(text: &str) -> Vec<(String, String)> {
     let constant = |text: &str| {
         let (name, rest) = text.split_once(": &str =")?;
-        let literal = rest.trim_start().strip_prefix('"')?.split('"').next()?;
+        let literal = literal(rest.trim_start().strip_prefix('"')?);
         let sql = literal.split("\\\n").map(str::trim_start).collect::<String>();
         VERBS.iter().any(|verb| sql.starts_with(verb)).then(|| (name.to_owned(), sql))
     };
     text.split("const ").skip(1).filter_map(constant).collect()
+}
+
+/// A literal up to its closing quote, with its escaped quotes as they are meant.
+fn literal(text: &str) -> String {
+    let end = text.match_indices('"').find(|(at, _)| !text[..*at].ends_with('\\'));
+    text[..end.map_or(text.len(), |(at, _)| at)].replace("\\\"", "\"")
 }
 
 #[cfg(test)]
@@ -50,7 +56,8 @@ mod tests {
 
     #[test]
     fn a_constant_that_is_sql_is_found_over_its_lines_and_others_are_not() {
-        let text = "const PAGE: &str = \"select a \\\n     from b\";\nconst NAME: &str = \"page\";\nconst N: u8 = 1;";
-        assert_eq!(constants(text), [("PAGE".to_owned(), "select a from b".to_owned())]);
+        let text = "const PAGE: &str = \"select a \\\n     from b\";\nconst NAME: &str = \"page\";\nconst C: &str = \"select a \\\"C\\\"\";\nconst N: u8 = 1;";
+        let found = [("PAGE", "select a from b"), ("C", "select a \"C\"")];
+        assert_eq!(constants(text), found.map(|(name, sql)| (name.to_owned(), sql.to_owned())));
     }
 }

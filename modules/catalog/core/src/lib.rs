@@ -1,17 +1,27 @@
 //! Implementation of catalog: what is sold, under which name, at which price.
+//!
+//! One use case a file: `products` and `list` read; `put`, `change` and `retire` write, all by [`mod@write`]. What reads
+//! much goes through [`CachedCatalog`].
 
-mod page;
+mod cached;
+mod categories;
+mod change;
+mod list;
 mod product;
 mod products;
 mod put;
+mod retire;
+mod write;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Context, Sku};
+use banyan_kernel::{Answer, Context, Sku};
 use banyan_store::{Schema, Store, StoreError};
-use catalog_api::{Product, PutProduct, Unavailable};
+use catalog_api::{Category, Expected, Found, ListProducts, Product, PutProduct, Unavailable};
 use sqlx::migrate::Migrator;
+
+pub use cached::{CachedCatalog, ProductCache};
 
 /// The tables of the module.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/catalog");
@@ -47,15 +57,36 @@ impl catalog_api::Catalog for Catalog {
         products::read(&self.store, &skus).await.map_err(unavailable)
     }
 
-    async fn page(&self, after: Option<Sku>, limit: u16) -> Result<Vec<Product>, Unavailable> {
-        page::read(&self.store, after.as_ref(), limit).await.map_err(unavailable)
+    async fn list(&self, which: ListProducts) -> Result<Vec<Found>, Unavailable> {
+        list::read(&self.store, &which).await.map_err(unavailable)
     }
 
-    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Result<Vec<Product>, Unavailable> {
-        put::run(&self.store, &context, products).await.map_err(unavailable)
+    async fn categories(&self) -> Result<Vec<Category>, Unavailable> {
+        categories::read(&self.store).await.map_err(unavailable)
+    }
+
+    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
+        answer(put::run(&self.store, &context, products).await)
+    }
+
+    async fn change(&self, context: Context, product: PutProduct, expected: Expected) -> Answer<Product> {
+        answer(change::run(&self.store, &context, product, expected).await)
+    }
+
+    async fn retire(&self, context: Context, sku: Sku) -> Answer<Product> {
+        answer(retire::run(&self.store, &context, sku).await)
     }
 }
 
 fn unavailable(error: StoreError) -> Unavailable {
     Unavailable(error.to_string())
+}
+
+/// What the port answers when the database did.
+fn answer<T>(result: Result<Answer<T>, StoreError>) -> Answer<T> {
+    match result {
+        Ok(answer) => answer,
+        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
+        Err(error) => Answer::Broken(error.to_string()),
+    }
 }

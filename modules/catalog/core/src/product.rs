@@ -11,9 +11,12 @@ pub(crate) struct Row {
     sku: Sku,
     name: String,
     category: String,
+    description: String,
+    images: Vec<String>,
     price_minor: i64,
     #[sqlx(try_from = "String")]
     currency: Currency,
+    retired: bool,
     version: i64,
 }
 
@@ -23,7 +26,10 @@ impl From<Row> for Product {
             sku: row.sku,
             name: row.name,
             category: row.category,
+            description: row.description,
+            images: row.images,
             price: Money { minor: row.price_minor, currency: row.currency },
+            retired: row.retired,
             version: row.version,
         }
     }

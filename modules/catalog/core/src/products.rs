@@ -6,8 +6,8 @@ use catalog_api::Product;
 
 use crate::product::Row;
 
-const PRODUCTS: &str = "select sku, name, category, price_minor, currency, version from product \
-     where sku = any($1) order by sku";
+const PRODUCTS: &str = "select sku, name, category, description, images, price_minor, currency, retired, version \
+     from product where sku = any($1) order by sku";
 
 pub(crate) async fn read(store: &Store, skus: &[Sku]) -> Result<Vec<Product>, StoreError> {
     let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();

@@ -262,8 +262,10 @@ impl OrderCancelled {
 
 /// The refusal codes of this port.
 pub mod refusals {
-    /// A SKU that is not sold.
+    /// A SKU that was never sold.
     pub const UNKNOWN_PRODUCT: &str = "unknown_product";
+    /// A SKU that is sold no longer.
+    pub const RETIRED_PRODUCT: &str = "retired_product";
     /// The key was used with another body.
     pub const KEY_REUSED: &str = "key_reused";
     /// The same key is being worked on right now.
@@ -292,7 +294,7 @@ pub struct ListOrders {
 /// What orders can do for others.
 #[async_trait]
 pub trait Orders: Send + Sync {
-    /// Accepts orders, in one commit. Refusals: `unknown_product`, `price`, `key_reused`, `in_flight`.
+    /// Accepts orders, in one commit. Refusals: `unknown_product`, `retired_product`, `price`, `key_reused`, `in_flight`.
     async fn place(&self, batch: Vec<PlaceOrder>) -> Vec<Answer<Placed>>;
     /// Asks for an order to be undone; done when it is recorded, the undoing follows.
     /// Refusals: `unknown_order`, `already_shipped`.

@@ -111,6 +111,10 @@ fn create(
         let product = products.get(&line.sku).ok_or_else(|| {
             Refusal::new(refusals::UNKNOWN_PRODUCT, format!("there is no product {}", line.sku))
         })?;
+        if product.retired {
+            let detail = format!("product {} is no longer sold", line.sku);
+            return Err(Refusal::new(refusals::RETIRED_PRODUCT, detail));
+        }
         Ok(PricedLine { sku: line.sku.clone(), quantity: line.quantity, unit_price: product.price })
     });
     let lines = lines.collect::<Result<Vec<_>, Refusal>>()?;

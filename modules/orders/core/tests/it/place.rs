@@ -24,7 +24,7 @@ async fn a_repeat_gets_the_first_answer_whatever_happened_since() {
     let first = world.place_all(&["a"]).await;
     assert!(!done(&first[0]).repeated);
     assert_eq!(done(&first[0]).accepted.total.minor, 500);
-    world.catalog.put(staff(), vec![wish("A", 999)]).await.expect("a new price");
+    assert!(matches!(world.catalog.put(staff(), vec![wish("A", 999)]).await, Answer::Done(_)));
     world.clock.advance_micros(86_400_000_000);
     world.orders.cancel(id("a"), "changed my mind".to_owned(), crate::world::context(id("a"))).await;
     let again = world.place_all(&["a"]).await;
@@ -36,6 +36,17 @@ async fn a_repeat_gets_the_first_answer_whatever_happened_since() {
         .facts(banyan_kernel::OrderId(uuid::Uuid::nil()), banyan_kernel::OrderId(uuid::Uuid::max()))
         .await;
     assert!(facts.expect("facts").iter().all(|fact| !fact.answers_otherwise && fact.row.is_none()));
+}
+
+/// Who had it already keeps it, at the price they were promised.
+#[tokio::test]
+async fn what_is_retired_meanwhile_is_refused_to_new_orders_alone() {
+    let world = World::new().await;
+    world.placed("before").await;
+    assert!(matches!(world.catalog.retire(staff(), sku("A")).await, Answer::Done(_)));
+    let answers = world.place_all(&["before", "after"]).await;
+    assert_eq!(done(&answers[0]).accepted.total.minor, 500);
+    assert!(is_refused(&answers[1], refusals::RETIRED_PRODUCT), "{answers:?}");
 }
 
 #[tokio::test]
@@ -61,7 +72,7 @@ async fn duplicates_in_a_batch_are_folded() {
 #[tokio::test]
 async fn what_is_not_sold_or_cannot_be_summed_is_refused_alone() {
     let world = World::new().await;
-    world.catalog.put(staff(), vec![wish("dear", 1 << 52)]).await.expect("a product");
+    assert!(matches!(world.catalog.put(staff(), vec![wish("dear", 1 << 52)]).await, Answer::Done(_)));
     let lines = |of: &str| vec![Line { sku: sku(of), quantity: 4.try_into().expect("a quantity") }];
     let unknown = PlaceOrder { lines: lines("unknown"), ..place("unknown") };
     let dear = PlaceOrder { lines: lines("dear"), ..place("dear") };

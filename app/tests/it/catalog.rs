@@ -1,0 +1,110 @@
+//! What is sold, over HTTP: found, tagged, changed by who has seen it, retired.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::shop::{ALICE, Call};
+
+fn product(sku: &str, price: i64) -> Value {
+    json!({"sku": sku, "name": "Brass lantern", "category": "lights", "description": "Burns oil.",
+        "images": ["https://pictures.example/lantern.jpg"], "price_minor": price, "currency": "EUR"})
+}
+
+fn put(sku: &str, price: i64) -> Call {
+    Call::new(Method::PUT, &format!("/v1/products/{sku}")).staff().json(&product(sku, price))
+}
+
+#[tokio::test]
+async fn a_product_is_changed_by_who_has_seen_it() {
+    put("lantern", 100).check(428, "precondition_required").await;
+    put("lantern", 100).header("if-match", "\"1\"").check(412, "stale_version").await;
+    let created = put("lantern", 100).header("if-none-match", "*").check(200, "").await;
+    assert_eq!(created.header("etag"), Some("\"1\""));
+    put("lantern", 100).header("if-none-match", "*").check(412, "stale_version").await;
+    for tag in ["1", "\"x\"", "W/\"1\"", "\"1\", \"2\"", ""] {
+        put("lantern", 150).header("if-match", tag).check(400, "invalid_tag").await;
+    }
+    let changed = put("lantern", 200).header("if-match", "\"1\"").check(200, "").await;
+    assert_eq!(changed.header("etag"), Some("\"2\""));
+    put("lantern", 300).header("if-match", "\"1\"").check(412, "stale_version").await;
+    let get = Call::get("/v1/products/lantern");
+    assert_eq!(
+        get.check(200, "").await.json()["price"]["minor"],
+        200,
+        "the one who had not seen it changed nothing"
+    );
+    for known in ["\"2\"", "W/\"2\"", "\"1\", \"2\"", "*"] {
+        assert_eq!(get.clone().header("if-none-match", known).check(304, "").await.text, "", "{known}");
+    }
+    get.header("if-none-match", "\"1\"").check(200, "").await;
+    put("lantern", 1).customer(ALICE).header("if-match", "\"2\"").check(403, "staff_only").await;
+    let other = Call::new(Method::PUT, "/v1/products/torch").staff().json(&product("lantern", 5));
+    other.header("if-none-match", "*").check(422, "invalid_body").await;
+}
+
+#[tokio::test]
+async fn each_bad_product_has_its_problem() {
+    let with = |field: &str, value: Value| {
+        let mut product = product("bad", 100);
+        product[field] = value;
+        Call::post("/v1/products").staff().key("bad").json(&json!({"products": [product]}))
+    };
+    for (field, value) in [
+        ("price_minor", json!(0)),
+        ("price_minor", json!(-1)),
+        ("price_minor", json!(10_000_000_001_i64)),
+        ("price_minor", json!(1.5)),
+        ("currency", json!("euro")),
+        ("name", json!("")),
+        ("name", json!("x".repeat(201))),
+        ("name", json!("line\nbreak")),
+        ("category", json!("x".repeat(101))),
+        ("description", json!("x".repeat(2_001))),
+        ("images", json!(["http://pictures.example/a.jpg"])),
+        ("images", json!(["javascript:alert(1)"])),
+        ("images", json!(["https://user@pictures.example/a.jpg"])),
+        ("images", json!(vec!["https://pictures.example/a.jpg"; 11])),
+        ("sku", json!("a b")),
+        ("colour", json!("red")),
+    ] {
+        with(field, value).check(422, "invalid_body").await;
+    }
+    with("currency", json!("USD")).check(422, "currency").await;
+}
+
+#[tokio::test]
+async fn what_is_sold_is_found_and_what_is_retired_is_not() {
+    put("compass", 900).header("if-none-match", "*").check(200, "").await;
+    let found = async |query: &str| {
+        let page = Call::get(&format!("/v1/products?{query}")).check(200, "").await.json();
+        let products = page["products"].as_array().expect("products").clone();
+        products.iter().any(|product| product["sku"] == "compass")
+    };
+    assert!(found("search=oil%20lantern&limit=200").await && found("category=lights&limit=200").await);
+    for nothing in ["search=%21%21%20%26%20%7C", "search=", "search=submarine", "category=none"] {
+        assert!(!found(nothing).await, "{nothing}");
+    }
+    let categories = Call::get("/v1/categories").check(200, "").await.json();
+    assert!(
+        categories["categories"].as_array().expect("all").iter().any(|category| category["name"] == "lights")
+    );
+    let stock = json!({"lines": [{"sku": "compass", "quantity": 5}]});
+    Call::post("/v1/stock/receipts").staff().key("compasses").json(&stock).check(201, "").await;
+    let order = |key: &str| {
+        let body = json!({"lines": [{"sku": "compass", "quantity": 1}], "payment_method": "pm_card_visa"});
+        Call::post("/v1/orders").customer(ALICE).key(key).json(&body)
+    };
+    let placed = order("a compass").check(201, "").await.json();
+    let retire = Call::new(Method::DELETE, "/v1/products/compass");
+    retire.clone().customer(ALICE).check(403, "staff_only").await;
+    for _ in 0..2 {
+        assert_eq!(retire.clone().staff().check(200, "").await.json()["version"], 2);
+    }
+    Call::new(Method::DELETE, "/v1/products/submarine").staff().check(404, "unknown_product").await;
+    assert!(!found("search=lantern&limit=200").await);
+    assert_eq!(Call::get("/v1/products/compass").check(200, "").await.json()["retired"], true);
+    order("another compass").check(422, "retired_product").await;
+    let id = placed["id"].as_str().expect("an id");
+    let kept = Call::get(&format!("/v1/orders/{id}")).customer(ALICE).check(200, "").await.json();
+    assert_eq!(kept["total"]["minor"], 900, "who had it already keeps it, at the price they were promised");
+}

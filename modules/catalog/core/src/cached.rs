@@ -1,0 +1,107 @@
+//! The catalogue behind a cache: what is asked for by SKU. Lists and searches go to the database.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan_bus::cache::VersionedCache;
+use banyan_kernel::{Answer, Context, Envelope, Sku};
+use catalog_api::{
+    Catalog, Category, Expected, Found, ListProducts, Product, ProductUpdated, PutProduct, Unavailable,
+};
+
+/// Products by SKU.
+pub type ProductCache = VersionedCache<Sku, Product>;
+
+/// A catalogue, read through a cache.
+pub struct CachedCatalog {
+    within: Arc<dyn Catalog>,
+    cache: Arc<ProductCache>,
+}
+
+impl CachedCatalog {
+    /// Over a catalogue; the cache must hear what it tells ([`Self::heard`]).
+    #[must_use]
+    pub fn new(within: Arc<dyn Catalog>, cache: Arc<ProductCache>) -> Arc<Self> {
+        Arc::new(Self { within, cache })
+    }
+
+    /// Which entry an event makes old, and from which version on it would be new.
+    #[must_use]
+    pub fn heard(event: &Envelope) -> Option<(Sku, i64)> {
+        (event.kind == ProductUpdated::KIND).then(|| Some((event.subject.parse().ok()?, event.sequence)))?
+    }
+
+    /// What a product weighs in the cache, in bytes: its texts, and what holds them.
+    #[must_use]
+    pub fn bytes(product: &Product) -> usize {
+        let texts = [&product.name, &product.category, &product.description];
+        let images: usize = product.images.iter().map(|link| link.len() + size_of::<String>()).sum();
+        size_of::<Product>()
+            + product.sku.as_str().len()
+            + texts.map(String::len).iter().sum::<usize>()
+            + images
+    }
+
+    /// This process knows what it changed before anybody tells it.
+    fn changed<'a>(&self, products: impl IntoIterator<Item = &'a Product>) {
+        for product in products {
+            self.cache.invalidate(&product.sku, product.version);
+        }
+    }
+}
+
+#[async_trait]
+impl Catalog for CachedCatalog {
+    async fn products(&self, skus: Vec<Sku>) -> Result<Vec<Product>, Unavailable> {
+        let fill = self.cache.begin();
+        let (mut found, mut missing) = (Vec::with_capacity(skus.len()), Vec::new());
+        for sku in skus {
+            match self.cache.get(&sku) {
+                Some(product) => found.push(product),
+                None => missing.push(sku),
+            }
+        }
+        if !missing.is_empty() {
+            let loaded = self.within.products(missing).await?;
+            for product in &loaded {
+                self.cache.fill(fill, product.sku.clone(), product.version, product.clone());
+            }
+            found.extend(loaded);
+        }
+        found.sort_by(|one, other| one.sku.cmp(&other.sku));
+        found.dedup_by(|one, other| one.sku == other.sku);
+        Ok(found)
+    }
+
+    async fn list(&self, which: ListProducts) -> Result<Vec<Found>, Unavailable> {
+        self.within.list(which).await
+    }
+
+    async fn categories(&self) -> Result<Vec<Category>, Unavailable> {
+        self.within.categories().await
+    }
+
+    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
+        let answer = self.within.put(context, products).await;
+        if let Answer::Done(products) = &answer {
+            self.changed(products);
+        }
+        answer
+    }
+
+    async fn change(&self, context: Context, product: PutProduct, expected: Expected) -> Answer<Product> {
+        let answer = self.within.change(context, product, expected).await;
+        if let Answer::Done(product) = &answer {
+            self.changed([product]);
+        }
+        answer
+    }
+
+    async fn retire(&self, context: Context, sku: Sku) -> Answer<Product> {
+        let answer = self.within.retire(context, sku).await;
+        if let Answer::Done(product) = &answer {
+            self.changed([product]);
+        }
+        answer
+    }
+}
