@@ -1,5 +1,7 @@
 //! Schemas, roles and migrations: what the administrator does once at start, before any role logs in.
 
+use std::time::Duration;
+
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator, postgres::PgConnectOptions,
 };
@@ -11,6 +13,11 @@ static PLATFORM: Migrator = sqlx::migrate!("../../migrations/platform");
 
 /// Two shops starting at once take turns.
 const TURN: &str = "select pg_advisory_lock(7241000001)";
+
+/// Roles are the whole server's and locks a database's: two shops on two databases of one server may be at the same role
+/// at once, and one of them is told so. Then it is tried again.
+const ROLE_TRIES: u32 = 20;
+const ROLE_WAIT: Duration = Duration::from_millis(10);
 
 /// A module's schema: its name and its migrations.
 pub struct Schema {
@@ -50,6 +57,28 @@ async fn run(connection: &mut PgConnection, statement: String) -> Result<(), Sto
 }
 
 async fn create(connection: &mut PgConnection, name: &str, secret: &str) -> Result<(), StoreError> {
+    for tries in 1.. {
+        match create_role(connection, name, secret).await {
+            Err(StoreError::Statement(error)) if tries < ROLE_TRIES && was_outrun(&error) => {
+                tokio::time::sleep(ROLE_WAIT * tries).await;
+            }
+            made => {
+                made?;
+                break;
+            }
+        }
+    }
+    run(connection, format!("create schema if not exists {name}")).await?;
+    run(connection, "revoke all on schema public from public".to_owned()).await
+}
+
+/// Somebody else made or changed the same role in this moment: unique, duplicate, `tuple concurrently updated`.
+fn was_outrun(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("23505" | "42710" | "XX000"))
+}
+
+async fn create_role(connection: &mut PgConnection, name: &str, secret: &str) -> Result<(), StoreError> {
     let role = role_of(name);
     let password = role_password(secret, name).map_or("null".to_owned(), |password| format!("'{password}'"));
     let missing = format!(
@@ -61,9 +90,7 @@ async fn create(connection: &mut PgConnection, name: &str, secret: &str) -> Resu
     for (setting, value) in ROLE_SETTINGS {
         run(connection, format!("alter role {role} set {setting} = '{value}'")).await?;
     }
-    run(connection, format!("alter role {role} set search_path = {name}")).await?;
-    run(connection, format!("create schema if not exists {name}")).await?;
-    run(connection, "revoke all on schema public from public".to_owned()).await
+    run(connection, format!("alter role {role} set search_path = {name}")).await
 }
 
 async fn migrate(administrator: &PgConnectOptions, schema: &Schema) -> Result<(), StoreError> {

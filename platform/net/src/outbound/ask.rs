@@ -199,3 +199,71 @@ fn waits<R: Record, T>(
     let settles = matches!(outcome, Outcome::Done(_) | Outcome::Refused(_));
     same && (settles || now.tries == then.tries)
 }
+
+#[cfg(test)]
+mod tests {
+    use banyan_kernel::{CommandId, Refusal, TraceParent};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::outbound::Intent;
+
+    /// A row with a call under way, as a module keeps one.
+    #[derive(Clone)]
+    struct Row {
+        intent: Intent,
+        attempt: u32,
+    }
+
+    const ORDER: OrderId = OrderId(Uuid::from_u128(1));
+
+    impl Record for Row {
+        fn order(&self) -> OrderId {
+            ORDER
+        }
+        fn trace(&mut self) -> &mut TraceParent {
+            unreachable!("nothing is called")
+        }
+        fn intent(&self) -> &Intent {
+            &self.intent
+        }
+        fn intent_mut(&mut self) -> &mut Intent {
+            &mut self.intent
+        }
+        fn command(&self) -> Option<CommandId> {
+            (self.attempt > 0).then(|| CommandId::new(ORDER, "book", self.attempt))
+        }
+    }
+
+    fn row(attempt: u32, again: i32, tries: i32) -> Row {
+        Row { intent: Intent { again, tries, ..Intent::default() }, attempt }
+    }
+
+    /// Whether an outcome of the call that was made as `then` counts for the row as it stands `now`.
+    fn counts(now: &Row, then: &Row, outcome: &Outcome<()>) -> bool {
+        let context = banyan_kernel::Context::system("test", TraceParent::root(ORDER.0));
+        let asked = Asked { row: then.clone(), context };
+        now.command().is_some_and(|id| waits(now, &asked, &id, outcome))
+    }
+
+    #[test]
+    fn an_outcome_counts_for_the_call_that_it_came_of_and_for_no_later_one() {
+        let (done, refused) = (Outcome::Done(()), Outcome::Refused(Refusal::new("no", "no")));
+        let unknown = Outcome::Unknown("no answer".to_owned());
+        for outcome in [&done, &refused, &unknown] {
+            assert!(counts(&row(1, 0, 1), &row(1, 0, 1), outcome), "its own call");
+            assert!(!counts(&row(2, 0, 1), &row(1, 0, 1), outcome), "a later attempt is another question");
+            assert!(!counts(&row(1, 1, 1), &row(1, 0, 1), outcome), "sent again under another key");
+            assert!(!counts(&row(0, 0, 1), &row(1, 0, 1), outcome), "nothing is under way any more");
+        }
+        assert!(
+            counts(&row(1, 0, 2), &row(1, 0, 1), &done),
+            "an earlier try of the same key that came late, but came"
+        );
+        assert!(counts(&row(1, 0, 2), &row(1, 0, 1), &refused));
+        assert!(
+            !counts(&row(1, 0, 2), &row(1, 0, 1), &unknown),
+            "what tells nothing tells nothing of a later try"
+        );
+    }
+}

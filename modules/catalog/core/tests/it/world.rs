@@ -6,10 +6,6 @@ use banyan_kernel::ManualClock;
 use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use catalog_core::{Catalog, schema};
-use tokio::sync::Mutex;
-
-/// Roles are the whole cluster's: two tests must not make them at once.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Everything a test needs.
 pub struct World {
@@ -22,9 +18,7 @@ impl World {
     /// An empty one.
     pub async fn new() -> Self {
         let database = database().await;
-        let turn = TURN.lock().await;
         prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
-        drop(turn);
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let store = Store::new(database.options(&role_of("catalog")), "catalog", 8, clock);
         Self { database, catalog: Catalog::new(store.clone()), store }

@@ -10,10 +10,6 @@ use banyan_store::{Store, prepare, role_of};
 use inventory_api::testing::{UnderTest, context};
 use inventory_core::{ExpiryReconciler, Inventory, OrdersConsumer, schema};
 use sqlx::PgPool;
-use tokio::sync::Mutex;
-
-/// Roles are the whole cluster's: two tests must not make them at once.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Everything a test needs.
 pub struct World {
@@ -29,9 +25,7 @@ impl World {
     /// An empty one.
     pub async fn new() -> Self {
         let database = database().await;
-        let turn = TURN.lock().await;
         prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
-        drop(turn);
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let store = Store::new(database.options(&role_of("inventory")), "inventory", 8, clock.clone());
         Self {

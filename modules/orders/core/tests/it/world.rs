@@ -12,11 +12,7 @@ use catalog_api::{
 use orders_api::{Orders as _, PlaceOrder, Placed};
 use orders_core::{Orders, PostgresLog, schema};
 use sqlx::{AssertSqlSafe, PgPool};
-use tokio::sync::Mutex;
 use uuid::Uuid;
-
-/// Roles are the whole cluster's: two tests must not make them at once.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Everything a test needs.
 pub struct World {
@@ -56,9 +52,7 @@ impl World {
     /// Without an order.
     pub async fn new() -> Self {
         let database = database().await;
-        let turn = TURN.lock().await;
         prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
-        drop(turn);
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let store = Store::new(database.options(&role_of("orders")), "orders", 16, clock.clone());
         let catalog = Arc::new(FakeCatalog::new());

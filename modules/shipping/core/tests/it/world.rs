@@ -11,10 +11,7 @@ use banyan_store::{Store, prepare, role_of};
 use shipping_api::testing::{UnderTest, context};
 use shipping_core::{CarrierConfig, IntentReconciler, OrdersConsumer, Shipping, schema};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, oneshot};
-
-/// Roles are the whole cluster's: two tests must not make them at once.
-static TURN: Mutex<()> = Mutex::const_new(());
+use tokio::sync::oneshot;
 
 pub const SECRET: &str = "sk_test";
 const CONTROL: &str = "control";
@@ -98,9 +95,7 @@ impl World {
 
     pub async fn with(sandbox: impl FnOnce(&mut Config), callee: impl FnOnce(&mut CarrierConfig)) -> Self {
         let database = database().await;
-        let turn = TURN.lock().await;
         prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
-        drop(turn);
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let sandbox = Sandbox::start(sandbox).await;
         let mut config = CarrierConfig::new(sandbox.url(), SECRET);

@@ -1,0 +1,3 @@
+//! The store on real PostgreSQL.
+
+mod fence;
