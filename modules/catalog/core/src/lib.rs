@@ -1,6 +1,6 @@
 //! Implementation of catalog: what is sold, under which name, at which price.
 //!
-//! One use case a file: `products` and `list` read; `put`, `change` and `retire` write, all by [`mod@write`]. What reads
+//! One use case a file: `products` and `list` read; `put`, `change` and `retire` write, all by `write`. What reads
 //! much goes through [`CachedCatalog`].
 
 mod cached;
