@@ -13,6 +13,7 @@ use banyan_store::{Schema, Store, role_of, role_password, sqlx::postgres::PgConn
 use catalog_api::Catalog;
 use catalog_core::{CachedCatalog, ProductCache};
 use inventory_api::Inventory;
+pub use notifications_core::{MailServer, MailServerError};
 use orders_core::{DriveConfig, Ports};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -34,6 +35,7 @@ pub fn schemas() -> Vec<Schema> {
     vec![
         catalog_core::schema(),
         inventory_core::schema(),
+        notifications_core::schema(),
         orders_core::schema(),
         payments_core::schema(),
         shipping_core::schema(),
@@ -102,6 +104,8 @@ pub struct Shop {
     pub payments: Arc<payments_core::Payments>,
     /// Shipping.
     pub shipping: Arc<shipping_core::Shipping>,
+    /// Notifications.
+    pub notifications: Arc<notifications_core::Notifications>,
     /// What they tell each other through.
     pub bus: Arc<dyn Bus>,
     consumers: Vec<Arc<dyn Consumer>>,
@@ -154,12 +158,22 @@ pub struct Parts {
 /// Puts other parts in the place of ours; the shop's own root takes them as they are.
 pub type Swap = fn(Parts) -> Parts;
 
+/// What the modules are told at start.
+pub struct Settings {
+    /// How long stock is held for an order that is not confirmed.
+    pub hold: Duration,
+    /// Where mails are sent by, if anywhere.
+    pub mail_server: Option<MailServer>,
+    /// After how long an order that is not ended is called late.
+    pub late: Duration,
+}
+
 /// Wires the shop; with it comes what runs by itself. With a `fault_book`, the saga reaches inventory over a bad line.
 #[must_use]
 pub fn compose(
     stores: &Stores,
     outside: &Outside,
-    hold: Duration,
+    settings: Settings,
     fault_book: Option<Arc<FaultBook>>,
     instance: Uuid,
     swap: Swap,
@@ -170,6 +184,8 @@ pub fn compose(
     let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
     let payments = payments_core::Payments::new(stores.of(payments_api::NAME), callee());
     let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), callee());
+    let notifications = notifications_core::Notifications::new(stores.of(notifications_api::NAME));
+    let (mails, is_sent) = (notifications.store().clone(), settings.mail_server.is_some());
     let reached: Arc<dyn Inventory> = match fault_book {
         Some(book) => Arc::new(FaultyInventory::new(inventory.clone(), book)),
         None => inventory.clone(),
@@ -180,23 +196,41 @@ pub fn compose(
         consumers: vec![
             Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())),
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
+            Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
+            Arc::new(notifications_core::RefundsConsumer::new(mails.clone(), is_sent)),
         ],
         sources: sources(stores),
     });
     let product_cache = Arc::new(ProductCache::new(CacheLimits::default(), CachedCatalog::bytes));
     let catalog = CachedCatalog::new(parts.catalog.clone(), product_cache.clone());
     let orders = orders_core::Orders::new(stores.of(orders_api::NAME), catalog.clone());
-    let config = DriveConfig { hold, batches: BATCHES, ..DriveConfig::default() };
-    let reconcilers = vec![
+    let config = DriveConfig { hold: settings.hold, batches: BATCHES, ..DriveConfig::default() };
+    let mut reconcilers = vec![
         expiry(&inventory),
         saga(orders.saga(parts.ports.clone(), config)),
         payment_intents(&payments),
         shipment_intents(&shipping),
+        late_orders(mails, settings.late, is_sent),
     ];
+    reconcilers.extend(settings.mail_server.map(|server| mail(&notifications, server)));
     let modules = modules(stores, &parts, reconcilers);
     let Parts { consumers, sources, .. } = parts;
     let bus = Arc::new(LocalBus::new(sources.clone(), instance));
-    (Shop { catalog, product_cache, orders, inventory, payments, shipping, bus, consumers, sources }, modules)
+    (
+        Shop {
+            catalog,
+            product_cache,
+            orders,
+            inventory,
+            payments,
+            shipping,
+            notifications,
+            bus,
+            consumers,
+            sources,
+        },
+        modules,
+    )
 }
 
 /// Each module's outbox; orders tell from their event table.
@@ -246,6 +280,16 @@ fn saga(saga: orders_core::SagaReconciler) -> Reconciler {
 fn expiry(inventory: &inventory_core::Inventory) -> Reconciler {
     let reconciler = inventory_core::ExpiryReconciler::new(inventory.store().clone());
     Reconciler::new(inventory_core::GROUP, |held, stop| reconciler.run(held, stop))
+}
+
+fn late_orders(store: Store, late: Duration, is_sent: bool) -> Reconciler {
+    let reconciler = notifications_core::DelayedReconciler::new(store, late, is_sent);
+    Reconciler::new(notifications_core::DELAYED_GROUP, |held, stop| reconciler.run(held, stop))
+}
+
+fn mail(notifications: &Arc<notifications_core::Notifications>, server: MailServer) -> Reconciler {
+    let reconciler = notifications_core::SendReconciler::new(notifications.clone(), server);
+    Reconciler::new(notifications_core::MAIL_GROUP, |held, stop| reconciler.run(held, stop))
 }
 
 fn payment_intents(payments: &Arc<payments_core::Payments>) -> Reconciler {

@@ -30,10 +30,29 @@ pub struct Config {
     pub pool: u32,
     /// How long a stop may take.
     pub drain: Duration,
+    /// Where mails are sent by; without, they stay in the mailbox table.
+    pub mail: Option<MailConfig>,
+    /// After how long an order that is not ended is called late to its customer.
+    pub late: Duration,
     /// An issuer whose tokens count beside the shop's own.
     pub oidc: Option<OidcConfig>,
     /// How many requests one may make.
     pub rates: Rates,
+}
+
+/// How mails leave the house.
+#[derive(Clone)]
+pub struct MailConfig {
+    /// `smtps://USER:PASSWORD@HOST`, `smtp://HOST?tls=required`, or `smtp://` on loopback.
+    pub url: String,
+    /// `Name <address>`.
+    pub from: String,
+}
+
+impl std::fmt::Debug for MailConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MailConfig").field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 /// Requests a second, in bursts of twice as many.

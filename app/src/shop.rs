@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     api::{self, Api, Coalescer},
-    compose::{self, Stores, Swap},
+    compose::{self, MailServer, MailServerError, Settings, Stores, Swap},
     config::Config,
     faults::FaultBook,
     place::{Place, PlaceError, Running},
@@ -56,6 +56,9 @@ pub enum StartError {
     /// The token key.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The mail server.
+    #[error(transparent)]
+    Mail(#[from] MailServerError),
     /// An HTTP client.
     #[error("no HTTP client can be made: {0}")]
     Client(#[from] reqwest::Error),
@@ -97,6 +100,8 @@ impl RunningShop {
         let keys = Keys::open(&place.path("token-key.pem"))?;
         let (secrets, instance) = (place.secrets()?, place.instance()?);
         let client = banyan_net::client().build()?;
+        let mail = config.mail.as_ref().map(|mail| MailServer::new(&mail.url, &mail.from));
+        let mail_server = mail.transpose()?;
         let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
         let identity = Identity::new(keys, oidc, Limits::new(config.rates.principal, config.rates.address));
         let (api_socket, admin_socket) = (listen(config.listen).await?, listen(config.admin_listen).await?);
@@ -112,8 +117,9 @@ impl RunningShop {
             return Err(why);
         }
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
+        let settings = Settings { hold: config.hold, mail_server, late: config.late };
         let (shop, modules) =
-            compose::compose(&stores, &outside, config.hold, fault_book.clone(), instance, swap);
+            compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
         if let Err(why) = shop.start_caches(stop.clone()).await {
             let_go(Some(database), sandbox).await;
@@ -128,6 +134,7 @@ impl RunningShop {
             orders: shop.orders.clone(),
             catalog: shop.catalog.clone(),
             inventory: shop.inventory.clone(),
+            notifications: shop.notifications.clone(),
             streams: Api::stream_permits(),
             stop: stop.clone(),
         };

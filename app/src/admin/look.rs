@@ -73,6 +73,11 @@ pub(super) async fn caches(State(admin): State<Admin>) -> Json<Value> {
     Json(json!({ "caches": admin.0.shop.caches() }))
 }
 
+pub(super) async fn mails(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let counts = admin.0.shop.notifications.counts().await.map_err(|error| unavailable(&error))?;
+    Ok(Json(json!({ "mails": counts })))
+}
+
 pub(super) async fn groups(State(admin): State<Admin>) -> Json<Value> {
     use std::sync::atomic::Ordering::Relaxed;
     let group = |counters: &banyan_bus::Counters| {

@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod faults;
+mod forget;
 mod look;
 mod resolve;
 
@@ -75,8 +76,10 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/faults", get(faults::table))
         .route("/admin/break", post(faults::break_outside).get(faults::broken).delete(faults::mend))
         .route("/admin/audit", post(look::audit))
+        .route("/admin/customers/{id}/forget", post(forget::forget))
         .route("/admin/groups", get(look::groups))
         .route("/admin/caches", get(look::caches))
+        .route("/admin/mails", get(look::mails))
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))

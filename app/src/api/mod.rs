@@ -3,10 +3,12 @@
 mod body;
 mod cancel_order;
 mod coalesce;
+mod customers;
 mod follow_order;
 mod health;
 mod idempotency;
 mod lines;
+mod mails;
 mod page;
 mod place_order;
 mod products;
@@ -30,6 +32,7 @@ use banyan_net::{Identity, Problem, identify};
 use banyan_store::Signal;
 use catalog_api::Catalog;
 use inventory_api::Inventory;
+use notifications_api::Notifications;
 use orders_api::Orders;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +62,8 @@ pub struct Api {
     pub catalog: Arc<dyn Catalog>,
     /// The inventory module.
     pub inventory: Arc<dyn Inventory>,
+    /// The notifications module.
+    pub notifications: Arc<dyn Notifications>,
     /// What staff did.
     pub staff_log: StaffLog,
     /// Places orders, those that wait together in one commit.
@@ -87,6 +92,8 @@ impl Api {
         (name = "orders", description = "Place, follow and cancel orders."),
         (name = "catalog", description = "What is sold."),
         (name = "inventory", description = "What is there (staff)."),
+        (name = "customers", description = "How a person is reached."),
+        (name = "mails", description = "What was told to a customer."),
         (name = "staff", description = "What staff did (staff)."),
         (name = "health", description = "For load balancers.")
     )
@@ -145,6 +152,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(products::list_categories))
         .routes(routes!(stock::receive_stock))
         .routes(routes!(stock::show_stock))
+        .routes(routes!(customers::show_me, customers::put_me, customers::forget_me))
+        .routes(routes!(customers::show_customer))
+        .routes(routes!(mails::list_mails))
+        .routes(routes!(mails::show_mail))
         .routes(routes!(staff_actions::list_staff_actions))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

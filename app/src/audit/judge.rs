@@ -2,6 +2,8 @@
 
 use banyan_kernel::{Line, OrderId, Timestamp};
 use inventory_core::{ReservationFact, ReservationState};
+use notifications_api::Kind;
+use notifications_core::MailFact;
 use orders_api::OrderState;
 use orders_core::{Order, OrderFact};
 use payments_core::PaymentFact;
@@ -19,11 +21,12 @@ pub(super) struct Facts {
     pub(super) reservation: Option<ReservationFact>,
     pub(super) payment: Option<PaymentFact>,
     pub(super) shipment: Option<ShipmentFact>,
+    pub(super) mails: Option<MailFact>,
 }
 
 impl Facts {
     pub(super) fn of(id: OrderId) -> Self {
-        Self { id, order: None, reservation: None, payment: None, shipment: None }
+        Self { id, order: None, reservation: None, payment: None, shipment: None, mails: None }
     }
 }
 
@@ -62,6 +65,7 @@ fn delivered(facts: &Facts, order: &Order) -> bool {
     let heard = |seen: i64| seen >= order.told;
     facts.reservation.as_ref().is_none_or(|fact| heard(fact.orders_seen))
         && facts.shipment.as_ref().is_none_or(|fact| heard(fact.orders_seen))
+        && facts.mails.as_ref().is_some_and(|fact| heard(fact.orders_seen))
 }
 
 fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now: Timestamp) {
@@ -86,10 +90,22 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now
 }
 
 fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
-    if order.public_state() == OrderState::Shipped {
+    let end = if order.public_state() == OrderState::Shipped { Kind::Shipped } else { Kind::Cancelled };
+    told_once(audit, facts, end);
+    if end == Kind::Shipped {
         shipped(audit, facts, order, done);
     } else {
         cancelled(audit, facts, done);
+    }
+}
+
+/// The customer was told of the beginning and of the end, once of each, and of no other end.
+fn told_once(audit: &mut Audit, facts: &Facts, end: Kind) {
+    let told = facts.mails.as_ref().map(|fact| fact.kinds.as_slice()).unwrap_or_default();
+    let count = |kind: Kind| told.iter().filter(|told| **told == kind).count();
+    let other = if end == Kind::Shipped { Kind::Cancelled } else { Kind::Shipped };
+    if (count(Kind::Confirmed), count(end), count(other)) != (1, 1, 0) {
+        audit.violated("once", format!("{} ended, and its customer was told {told:?}", facts.id));
     }
 }
 

@@ -167,10 +167,11 @@ async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>
         let facts = of(&mut all, fact.id);
         facts.order = Some(fact);
     }
-    let (reservations, payments, shipments) = tokio::try_join!(
+    let (reservations, payments, shipments, mails) = tokio::try_join!(
         shop.inventory.facts(after, upto),
         shop.payments.facts(after, upto),
         shop.shipping.facts(after, upto),
+        shop.notifications.facts(after, upto),
     )?;
     for fact in reservations {
         let facts = of(&mut all, fact.order);
@@ -183,6 +184,9 @@ async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>
     for fact in shipments {
         let facts = of(&mut all, fact.order);
         facts.shipment = Some(fact);
+    }
+    for (order, fact) in mails {
+        of(&mut all, order).mails = Some(fact);
     }
     Ok(all.into_values().collect())
 }

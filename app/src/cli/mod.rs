@@ -5,6 +5,7 @@ mod audit;
 mod client;
 mod dead_letters;
 mod faults;
+mod forget;
 mod order;
 mod replay;
 mod reset;
@@ -73,6 +74,8 @@ enum Command {
     /// Events that could not be applied: see, replay, drop.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetterCommand),
+    /// Forgets a person.
+    Forget(forget::ForgetArgs),
     /// Prints which PostgreSQL server a private database would run on.
     Postgres,
     /// Deletes a stopped shop's data folder.
@@ -119,6 +122,7 @@ async fn execute(cli: Cli, swap: Swap) -> Result<ExitCode, String> {
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
+        Command::Forget(args) => forget::forget(&common, args).await,
         Command::Postgres => postgres(&common),
         Command::Reset(args) => reset::reset(&common, &args),
     }

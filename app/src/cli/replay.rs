@@ -17,6 +17,8 @@ use crate::{
 
 /// Where the last report is kept in the data folder.
 pub(super) const REPORT: &str = "report.json";
+const MAILS_WAIT: Duration = Duration::from_secs(10);
+const MAILS_POLL: Duration = Duration::from_millis(100);
 const TOKEN_VALID: Duration = Duration::from_secs(24 * 3_600);
 
 /// Plays a file of baskets; the format is described in `app/sample/README.md`. Exit codes: 0 all played,
@@ -54,8 +56,28 @@ pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode
     let (code, report) = play(options).await;
     if let Some(report) = report {
         print!("{}", report.text());
+        print_mails(&Client::find(common)?).await?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// What the shop's customers were told, counted since its database was made. Those who listen to orders may be a moment
+/// behind: what an end has to say is waited for, at most so long.
+pub(super) async fn print_mails(client: &Client) -> Result<(), String> {
+    let deadline = tokio::time::Instant::now() + MAILS_WAIT;
+    let told = loop {
+        let told = client.value(client.admin(reqwest::Method::GET, "/admin/mails")).await?;
+        let count = |kind: &str| told["mails"][kind].as_u64().unwrap_or(0);
+        let all = count("confirmed") == count("shipped") + count("cancelled");
+        if all || tokio::time::Instant::now() >= deadline {
+            break told;
+        }
+        tokio::time::sleep(MAILS_POLL).await;
+    };
+    let counts = told["mails"].as_object().into_iter().flatten();
+    let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
+    println!("\nMails, counted since the shop's database was made\n  {}", counts.join(", "));
+    Ok(())
 }
 
 /// Options for the shop at `running`, with tokens made by the data folder's key.

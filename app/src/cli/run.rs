@@ -72,6 +72,7 @@ async fn first(common: &Common, shop: &RunningShop, args: &RunArgs) -> Result<u8
         print!("\n{}\n", report.text());
     }
     let client = Client::find(common)?;
+    replay::print_mails(&client).await?;
     let audit = client.json(client.admin(reqwest::Method::POST, "/admin/audit")).await?;
     print!("{}", super::audit::text(&audit));
     Ok(if audit.is_clean() { code } else { 1 })

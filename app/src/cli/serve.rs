@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Common;
 use crate::{
     compose::Swap,
-    config::{Config, Outside, Rates},
+    config::{Config, MailConfig, Outside, Rates},
     shop::RunningShop,
 };
 
@@ -53,6 +53,16 @@ pub(crate) struct ServeArgs {
     /// Requests a second of each address without a valid token.
     #[arg(long, env = "BANYAN_RATE_ADDRESS", default_value = "5000", value_name = "PER_S")]
     rate_address: NonZeroU32,
+    /// Sends mails by this server: `smtps://HOST`, `smtp://HOST?tls=required`, or `smtp://` on loopback. With a
+    /// password only from the environment. Without, mails stay in the mailbox.
+    #[arg(long, env = "BANYAN_SMTP_URL", hide_env_values = true, requires = "mail_from", value_name = "URL")]
+    smtp_url: Option<String>,
+    /// Who mails are from: `Name <address>`.
+    #[arg(long, env = "BANYAN_MAIL_FROM", value_name = "MAILBOX")]
+    mail_from: Option<String>,
+    /// After how many seconds an order that is not ended is called late to its customer.
+    #[arg(long, env = "BANYAN_LATE_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    late_s: u64,
     /// An OpenID Connect issuer whose tokens count beside the shop's own: its `iss`, to the letter.
     #[arg(long, env = "BANYAN_OIDC_ISSUER", requires_all = ["oidc_audience", "oidc_jwks"], value_name = "URL")]
     oidc_issuer: Option<String>,
@@ -105,12 +115,23 @@ impl ServeArgs {
             hold: Duration::from_secs(self.hold_s),
             pool: self.pool,
             drain: Duration::from_secs(self.drain_s),
+            mail: self.mail()?,
+            late: Duration::from_secs(self.late_s),
             oidc: self.oidc()?,
             rates: Rates {
                 principal: RatePerSecond(self.rate_principal),
                 address: RatePerSecond(self.rate_address),
             },
         })
+    }
+
+    fn mail(&self) -> Result<Option<MailConfig>, String> {
+        let Some((url, from)) = self.smtp_url.clone().zip(self.mail_from.clone()) else { return Ok(None) };
+        let on_the_command_line = std::env::var("BANYAN_SMTP_URL").as_ref() != Ok(&url);
+        if on_the_command_line && url.contains('@') {
+            return Err("a password on the command line is everybody's: set BANYAN_SMTP_URL".to_owned());
+        }
+        Ok(Some(MailConfig { url, from }))
     }
 
     fn oidc(&self) -> Result<Option<OidcConfig>, String> {

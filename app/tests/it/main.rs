@@ -3,6 +3,7 @@
 mod architecture;
 mod catalog;
 mod command_line;
+mod customers;
 mod http;
 mod identity;
 mod make_it_yours;

@@ -52,7 +52,11 @@ const EDITS: [(&str, &str, &str); 12] = [
         "            Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),\n            \
          Arc::new(wishlist_core::OrdersConsumer::new(wishlist.store().clone())),\n",
     ),
-    ("app/src/compose.rs", "(Shop { catalog, ", "(Shop { wishlist, catalog, "),
+    (
+        "app/src/compose.rs",
+        "        Shop {\n            catalog,\n",
+        "        Shop {\n            wishlist,\n            catalog,\n",
+    ),
     ("app/src/api/mod.rs", "mod trace;\n", "mod trace;\nmod wishlist;\n"),
     (
         "app/src/api/mod.rs",

@@ -61,7 +61,17 @@ impl Shop {
         let data = tempfile::Builder::new().prefix("banyan-http-").tempdir().expect("a folder").keep();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o711)).expect("the folder is ours");
         let mut child = Command::new(BANYAN)
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--pool", "3"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--pool",
+                "3",
+                "--log",
+                "debug",
+            ])
             .arg("--data")
             .arg(&data)
             .env("DATABASE_URL", url(&database))
@@ -133,6 +143,21 @@ fn leash(pid: u32, folder: &Path) -> ChildStdin {
     command.args(["-c", LEASH, "leash", &pid.to_string()]).arg(folder).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("a shell").stdin.take().expect("asked for as a pipe")
+}
+
+/// Looks until there is something, for as long as nobody would wait.
+pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking)
+        .await
+        .unwrap_or_else(|_| panic!("waited for {what}"))
 }
 
 /// A request as a client makes it.

@@ -20,9 +20,10 @@ pub const ROW: Row = Row {
     play: |cast| Box::pin(play(cast)),
 };
 
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("catalog", "product"),
     ("inventory", "reservation"),
+    ("notifications", "contact"),
     ("orders", "order_event"),
     ("payments", "payment"),
     ("shipping", "shipment"),

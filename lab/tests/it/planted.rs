@@ -122,6 +122,13 @@ async fn violations_are_found_and_named() {
     scene.run(format!("delete from orders.orders where order_id = '{forgotten}'; delete from orders.order_event where order_id = '{forgotten}'")).await;
     assert!(violations(&scene.shop.audit().await).is_empty(), "mended");
 
+    let mail = format!("order_id = '{}' and kind = 'shipped'", order(4));
+    let plant = format!(
+        "create table public.kept as select * from notifications.mail where {mail}; delete from notifications.mail where {mail}"
+    );
+    let mend = "insert into notifications.mail select * from public.kept; drop table public.kept".to_owned();
+    scene.check("once", order(4), plant, mend).await;
+
     // The outside's book takes nothing back: this one is last.
     scene.shop.outside().book_parcel(order(5)).await;
     scene.finds(&["once"], order(5)).await;

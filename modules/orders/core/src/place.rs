@@ -75,7 +75,7 @@ async fn place_all(
         };
         answers.push(answer);
     }
-    insert(write, &new).await?;
+    keep(write, &new).await?;
     Ok(answers)
 }
 
@@ -157,13 +157,20 @@ pub(crate) fn response_hash(order: &Order) -> i64 {
     stable_hash(&serde_json::to_vec(&accepted(order)).unwrap_or_default()).cast_signed()
 }
 
-async fn insert(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), StoreError> {
-    if new.is_empty() {
+/// Commits, or ends the write before it answers: the halves of a batch that failed try the same keys at once, and
+/// must not meet their own locks as somebody else's.
+async fn keep(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), StoreError> {
+    let kept = if new.is_empty() { Ok(()) } else { insert(&mut write, new).await };
+    if kept.is_err() || new.is_empty() {
         write.abandon().await;
-        return Ok(());
+        return kept;
     }
+    write.commit().await
+}
+
+async fn insert(write: &mut Write, new: &[(Order, Recorded)]) -> Result<(), StoreError> {
     let events: Vec<(&Order, &Recorded)> = new.iter().map(|(order, first)| (order, first)).collect();
-    insert_events(&mut write, &events).await?;
+    insert_events(write, &events).await?;
     sqlx::query(INSERT_ORDERS)
         .bind(new.iter().map(|(order, _)| order.id.0).collect::<Vec<_>>())
         .bind(new.iter().map(|(order, _)| order.created.customer.0).collect::<Vec<_>>())
@@ -173,5 +180,5 @@ async fn insert(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), Store
         .bind(new.iter().map(|(order, _)| response_hash(order)).collect::<Vec<_>>())
         .execute(write.connection())
         .await?;
-    write.commit().await
+    Ok(())
 }

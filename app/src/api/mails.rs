@@ -1,0 +1,135 @@
+//! `/v1/mails`: what was told to a customer.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use banyan_kernel::{CustomerId, Role, Timestamp};
+use banyan_net::{Principal, Problem};
+use notifications_api::{Mail, MailHead, MailId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Api, done};
+
+/// What a browser may do with a mail: show it.
+const SHOWN_ALONE: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// Which page of mails.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MailsQuery {
+    /// Whose mailbox: for staff, who have none of their own.
+    #[param(value_type = Option<CustomerId>)]
+    customer: Option<String>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many, 1 to 200; 50 unless told.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+/// A page of mails, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MailsPage {
+    /// The mails.
+    mails: Vec<MailHead>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Lists a mailbox, newest first: a customer's own, or for staff the one they name.
+#[utoipa::path(
+    get, path = "/v1/mails", tag = "mails", security(("bearer" = [])), params(MailsQuery),
+    responses(
+        (status = 200, description = "A page.", body = MailsPage),
+        (status = 400, description = "No such cursor or limit; or no mailbox, or somebody else's, was named.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_mails(
+    State(api): State<Api>,
+    principal: Principal,
+    query: Result<Query<MailsQuery>, QueryRejection>,
+) -> Result<Json<MailsPage>, Problem> {
+    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
+    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(wrong("invalid_query", "limit is 1 to 200".to_owned()));
+    }
+    let customer = whose(&principal, query.customer.as_deref())?;
+    let before = query.cursor.as_deref().map(|text| {
+        parse_cursor(text)
+            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
+    });
+    let mails = api.notifications.mailbox(customer, before.transpose()?, limit).await;
+    let mails = done(mails, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    let next = mails.last().filter(|_| mails.len() == usize::from(limit)).map(cursor);
+    Ok(Json(MailsPage { mails, next }))
+}
+
+fn whose(principal: &Principal, named: Option<&str>) -> Result<CustomerId, Problem> {
+    let wrong = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
+    match (principal.0.role, named) {
+        (Role::Customer, None) => principal.customer(),
+        (Role::Customer, Some(_)) => Err(wrong("a customer has one mailbox: name none")),
+        (_, None) => Err(wrong("name a customer: ?customer=UUID")),
+        (_, Some(text)) => text.parse().map_err(|_| wrong("a customer is a UUID")),
+    }
+}
+
+/// Time and id of the last mail of a page. Not signed: it can only narrow what its bearer may see.
+fn cursor(last: &MailHead) -> String {
+    format!("{:x}.{}", last.at.unix_timestamp_nanos() / 1_000, last.id)
+}
+
+fn parse_cursor(text: &str) -> Option<(Timestamp, MailId)> {
+    let (micros, id) = text.split_once('.')?;
+    let nanos = i128::from(i64::from_str_radix(micros, 16).ok()?) * 1_000;
+    Some((Timestamp::from_unix_timestamp_nanos(nanos).ok()?, MailId::parse(id)?))
+}
+
+/// Shows a mail. Another's mail is unknown.
+///
+/// `Accept: text/html` or `text/plain` answers with that part alone.
+#[utoipa::path(
+    get, path = "/v1/mails/{id}", tag = "mails", security(("bearer" = [])),
+    params(("id" = String, Path, description = "`ORDER.KIND.N`, as a list says it.")),
+    responses(
+        (status = 200, description = "The mail.", content(
+            (Mail = "application/json"), (String = "text/html"), (String = "text/plain"),
+        )),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 404, description = "No such mail, or somebody else's.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn show_mail(
+    State(api): State<Api>,
+    principal: Principal,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_mail", "there is no such mail");
+    let id = MailId::parse(&id).ok_or_else(unknown)?;
+    let mail = done(api.notifications.mail(id).await, |_| StatusCode::NOT_FOUND)?.ok_or_else(unknown)?;
+    if principal.0.role == Role::Customer && principal.customer()? != mail.customer {
+        return Err(unknown());
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.starts_with("text/html") {
+        let alone = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SHOWN_ALONE));
+        return Ok(([alone], axum::response::Html(mail.html)).into_response());
+    }
+    if accept.starts_with("text/plain") {
+        return Ok(mail.text.into_response());
+    }
+    Ok(Json::<Mail>(mail).into_response())
+}

@@ -1,0 +1,119 @@
+//! Contact: how a person is reached. One row, which is all there is to erase.
+
+use banyan_kernel::{Answer, CustomerId};
+use banyan_store::{Locks, Store, StoreError};
+use notifications_api::{Address, Contact, Kind, Language, refusals};
+use sqlx::{FromRow, PgPool};
+use uuid::Uuid;
+
+const READ: &str = "select customer_id, name, email, language, street, postcode, city, country, unwanted \
+     from contact where customer_id = any($1)";
+const PUT: &str = "insert into contact (customer_id, name, email, language, street, postcode, city, country, unwanted, \
+     updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+     on conflict (customer_id) do update set name = excluded.name, email = excluded.email, \
+     language = excluded.language, street = excluded.street, postcode = excluded.postcode, city = excluded.city, \
+     country = excluded.country, unwanted = excluded.unwanted, updated_at = excluded.updated_at";
+const FORGET: &str = "delete from contact where customer_id = $1";
+
+const NAME_CHARACTERS_MAX: usize = 100;
+const STREET_CHARACTERS_MAX: usize = 200;
+const POSTCODE_CHARACTERS_MAX: usize = 20;
+const EMAIL_BYTES_MAX: usize = 254;
+
+#[derive(FromRow)]
+struct Row {
+    customer_id: Uuid,
+    name: String,
+    email: String,
+    language: String,
+    street: String,
+    postcode: String,
+    city: String,
+    country: String,
+    unwanted: Vec<String>,
+}
+
+impl Row {
+    fn contact(self) -> (CustomerId, Contact) {
+        let Self { customer_id, name, email, language, street, postcode, city, country, unwanted } = self;
+        let language = if language == Language::De.tag() { Language::De } else { Language::En };
+        let unwanted = unwanted.iter().filter_map(|kind| Kind::parse(kind)).collect();
+        let address = Address { street, postcode, city, country };
+        (CustomerId(customer_id), Contact { name, email, language, address, unwanted })
+    }
+}
+
+/// Those of these customers who said how they are reached.
+pub(crate) async fn read_all(
+    pool: &PgPool,
+    customers: &[CustomerId],
+) -> Result<std::collections::HashMap<CustomerId, Contact>, StoreError> {
+    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.0).collect();
+    let rows: Vec<Row> = sqlx::query_as(READ).bind(ids).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(Row::contact).collect())
+}
+
+pub(crate) async fn read(pool: &PgPool, customer: CustomerId) -> Result<Option<Contact>, StoreError> {
+    Ok(read_all(pool, &[customer]).await?.remove(&customer))
+}
+
+pub(crate) async fn put(
+    store: &Store,
+    customer: CustomerId,
+    contact: Contact,
+) -> Result<Answer<Contact>, StoreError> {
+    if let Err(why) = check(&contact) {
+        return Ok(Answer::rejected(refusals::INVALID_CONTACT, why));
+    }
+    let mut write = store.begin(&Locks::none().and("customer", [customer.to_string()])).await?;
+    sqlx::query(PUT)
+        .bind(customer.0)
+        .bind(&contact.name)
+        .bind(&contact.email)
+        .bind(contact.language.tag())
+        .bind(&contact.address.street)
+        .bind(&contact.address.postcode)
+        .bind(&contact.address.city)
+        .bind(&contact.address.country)
+        .bind(contact.unwanted.iter().map(|kind| kind.as_str()).collect::<Vec<_>>())
+        .bind(store.clock().now())
+        .execute(write.connection())
+        .await?;
+    write.commit().await?;
+    Ok(Answer::Done(contact))
+}
+
+pub(crate) async fn forget(store: &Store, customer: CustomerId) -> Result<bool, StoreError> {
+    let mut write = store.begin(&Locks::none().and("customer", [customer.to_string()])).await?;
+    let forgotten = sqlx::query(FORGET).bind(customer.0).execute(write.connection()).await?.rows_affected();
+    write.commit().await?;
+    Ok(forgotten > 0)
+}
+
+/// Says what is wrong without repeating it: an error may be logged, a person may not.
+fn check(contact: &Contact) -> Result<(), &'static str> {
+    let fits = |text: &str, most: usize| {
+        (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    };
+    let Contact { name, email, address, unwanted, .. } = contact;
+    if !fits(name, NAME_CHARACTERS_MAX) {
+        return Err("a name has 1 to 100 characters and no line breaks");
+    }
+    if email.len() > EMAIL_BYTES_MAX || email.parse::<lettre::Address>().is_err() {
+        return Err("this is no e-mail address");
+    }
+    let Address { street, postcode, city, country } = address;
+    if !fits(street, STREET_CHARACTERS_MAX)
+        || !fits(postcode, POSTCODE_CHARACTERS_MAX)
+        || !fits(city, NAME_CHARACTERS_MAX)
+    {
+        return Err("street, postcode and city have 1 to 200, 20 and 100 characters");
+    }
+    if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err("a country is two capital letters (ISO 3166-1)");
+    }
+    if unwanted.len() > Kind::ALL.len() {
+        return Err("each kind is unwanted once");
+    }
+    Ok(())
+}

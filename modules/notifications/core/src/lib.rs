@@ -1,0 +1,97 @@
+//! Implementation of notifications: what is told to a customer, and how they are reached.
+//!
+//! `orders` and `refunds` hear what happened and put a mail into the mailbox, in one commit with their positions;
+//! `delayed` notices what did not happen. `render` joins a mail with its reader; `send` has what is due delivered.
+//! `contact` is the only file that knows a person.
+
+mod contact;
+mod delayed;
+mod facts;
+mod mail;
+mod mailbox;
+mod orders;
+mod refunds;
+mod render;
+mod send;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan_kernel::{Answer, CustomerId, Timestamp};
+use banyan_store::{Schema, Store, StoreError};
+use notifications_api::{Contact, Mail, MailHead, MailId};
+use sqlx::migrate::Migrator;
+
+pub use delayed::{DELAYED_GROUP, DelayedReconciler};
+pub use facts::MailFact;
+pub use orders::OrdersConsumer;
+pub use refunds::RefundsConsumer;
+pub use send::{MAIL_GROUP, MailServer, MailServerError, SendReconciler};
+
+use render::Templates;
+
+/// The tables of the module.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/notifications");
+
+/// The module's schema.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema { name: notifications_api::NAME, migrations: &MIGRATIONS, insert_only: &[] }
+}
+
+/// Notifications on PostgreSQL.
+pub struct Notifications {
+    store: Store,
+    templates: Templates,
+}
+
+impl Notifications {
+    /// Over the module's store.
+    #[must_use]
+    pub fn new(store: Store) -> Arc<Self> {
+        Arc::new(Self { store, templates: Templates::new() })
+    }
+
+    /// The module's store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+#[async_trait]
+impl notifications_api::Notifications for Notifications {
+    async fn contact(&self, customer: CustomerId) -> Answer<Option<Contact>> {
+        answer(contact::read(self.store.pool(), customer).await.map(Answer::Done))
+    }
+
+    async fn put_contact(&self, customer: CustomerId, contact: Contact) -> Answer<Contact> {
+        answer(contact::put(&self.store, customer, contact).await)
+    }
+
+    async fn forget(&self, customer: CustomerId) -> Answer<bool> {
+        answer(contact::forget(&self.store, customer).await.map(Answer::Done))
+    }
+
+    async fn mailbox(
+        &self,
+        customer: CustomerId,
+        before: Option<(Timestamp, MailId)>,
+        limit: u16,
+    ) -> Answer<Vec<MailHead>> {
+        answer(mailbox::list(&self.store, &self.templates, customer, before, limit).await.map(Answer::Done))
+    }
+
+    async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
+        answer(mailbox::read(&self.store, &self.templates, id).await.map(Answer::Done))
+    }
+}
+
+/// What the port answers when the database did.
+fn answer<T>(result: Result<Answer<T>, StoreError>) -> Answer<T> {
+    match result {
+        Ok(answer) => answer,
+        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
+        Err(error) => Answer::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,109 @@
+//! A row of the mailbox.
+
+use banyan_kernel::{Currency, CustomerId, Money, OrderId, Timestamp, slot_of};
+use banyan_store::{StoreError, Write};
+use notifications_api::{Kind, MailId, Sending};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+const INSERT: &str = "insert into mail (order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, slot, \
+     orders_seen, open, sending, next_try_at) \
+     select o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, seen is not null, $12, $13 \
+     from unnest($1::uuid[], $2::text[], $3::int4[], $4::uuid[], $5::timestamptz[], $6::int8[], $7::text[], \
+     $8::int8[], $9::text[], $10::int2[], $11::int8[]) \
+     as t(o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen) \
+     on conflict do nothing";
+const FIRST: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
+     tries from mail where order_id = any($1) and kind = 'confirmed'";
+
+/// What is told, as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    pub(crate) id: MailId,
+    pub(crate) customer: CustomerId,
+    pub(crate) at: Timestamp,
+    /// Of the order; of the refund, where it tells of one.
+    pub(crate) amount: Money,
+    pub(crate) pieces: i64,
+    pub(crate) cause: Option<String>,
+    /// On the first mail of an order: the last of orders' events applied.
+    pub(crate) orders_seen: Option<i64>,
+    pub(crate) sending: Sending,
+    pub(crate) tries: i32,
+}
+
+impl Mail {
+    /// Another mail about the same order.
+    pub(crate) fn about(&self, kind: Kind, at: Timestamp) -> Self {
+        Self { id: MailId { kind, n: 0, ..self.id }, at, cause: None, orders_seen: None, ..self.clone() }
+    }
+}
+
+impl FromRow<'_, PgRow> for Mail {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let (kind, sending): (String, String) = (row.try_get("kind")?, row.try_get("sending")?);
+        let currency: String = row.try_get("currency")?;
+        let unknown = |what: &str| sqlx::Error::Decode(what.to_owned().into());
+        let currency: Currency = currency.parse().map_err(|_| unknown("currency"))?;
+        let kind = Kind::parse(&kind).ok_or_else(|| unknown("kind"))?;
+        let id = MailId { order: OrderId(row.try_get("order_id")?), kind, n: row.try_get("n")? };
+        Ok(Self {
+            id,
+            customer: CustomerId(row.try_get("customer_id")?),
+            at: row.try_get("at")?,
+            amount: Money { minor: row.try_get("amount_minor")?, currency },
+            pieces: row.try_get("pieces")?,
+            cause: row.try_get("cause")?,
+            orders_seen: row.try_get("orders_seen")?,
+            sending: parse_sending(&sending).ok_or_else(|| unknown("sending"))?,
+            tries: row.try_get("tries")?,
+        })
+    }
+}
+
+fn parse_sending(text: &str) -> Option<Sending> {
+    match text {
+        "kept" => Some(Sending::Kept),
+        "due" => Some(Sending::Due),
+        "sent" => Some(Sending::Sent),
+        "refused" => Some(Sending::Refused),
+        _ => None,
+    }
+}
+
+/// The first mails of these orders, which know their customers.
+pub(crate) async fn first(
+    connection: &mut PgConnection,
+    orders: &[OrderId],
+) -> Result<Vec<Mail>, StoreError> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+    Ok(sqlx::query_as(FIRST).bind(ids).fetch_all(connection).await?)
+}
+
+/// Puts mails into the mailbox; one that is there already stays as it is. To be sent, where there is a server.
+pub(crate) async fn insert(write: &mut Write, mails: &[Mail], is_sent: bool) -> Result<(), StoreError> {
+    if mails.is_empty() {
+        return Ok(());
+    }
+    fn all<'a, T>(mails: &'a [Mail], f: impl Fn(&'a Mail) -> T) -> Vec<T> {
+        mails.iter().map(f).collect()
+    }
+    let due = is_sent.then(|| mails.iter().map(|mail| mail.at).max()).flatten();
+    sqlx::query(INSERT)
+        .bind(all(mails, |m| m.id.order.0))
+        .bind(all(mails, |m| m.id.kind.as_str()))
+        .bind(all(mails, |m| m.id.n))
+        .bind(all(mails, |m| m.customer.0))
+        .bind(all(mails, |m| m.at))
+        .bind(all(mails, |m| m.amount.minor))
+        .bind(all(mails, |m| m.amount.currency.as_str()))
+        .bind(all(mails, |m| m.pieces))
+        .bind(all(mails, |m| m.cause.as_deref()))
+        .bind(all(mails, |m| slot_of(&m.id.order.to_string()) as i16))
+        .bind(all(mails, |m| m.orders_seen))
+        .bind(if is_sent { "due" } else { "kept" })
+        .bind(due)
+        .execute(write.connection())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Notifications on real PostgreSQL, and by a real SMTP conversation.
+
+mod heard;
+mod person;
+mod sent;
+mod server;
+mod statements;
+mod world;

@@ -1,0 +1,130 @@
+//! A module on a database of its own, with a clock that stands.
+
+use std::sync::Arc;
+
+use banyan_bus::{Applied, Consumer};
+use banyan_kernel::{
+    Answer, Clock, CustomerId, Envelope, ManualClock, Money, OrderId, SLOTS, TraceParent, event_id,
+};
+use banyan_postgres::testing::{TestDatabase, database};
+use banyan_store::{Store, prepare, role_of};
+use notifications_api::{Address, Contact, Language, MailHead, Notifications as _};
+use notifications_core::{Notifications, OrdersConsumer, RefundsConsumer, schema};
+use orders_api::{OrderCancelled, OrderCreated, OrderShipped, PricedLine};
+use payments_api::PaymentRefunded;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+pub const ADA: CustomerId = CustomerId(Uuid::from_u128(0xada));
+
+pub struct World {
+    pub database: TestDatabase,
+    pub clock: Arc<ManualClock>,
+    pub store: Store,
+    pub notifications: Arc<Notifications>,
+    is_sent: bool,
+}
+
+pub fn id(name: &str) -> OrderId {
+    OrderId::derive("test", name)
+}
+
+fn money(minor: i64) -> Money {
+    Money { minor, currency: "EUR".parse().expect("a currency") }
+}
+
+pub fn contact(name: &str, email: &str) -> Contact {
+    let [street, postcode, city, country] = ["Ring 1", "1010", "Wien", "AT"].map(str::to_owned);
+    let address = Address { street, postcode, city, country };
+    let (name, email) = (name.to_owned(), email.to_owned());
+    Contact { name, email, language: Language::En, address, unwanted: Vec::new() }
+}
+
+/// An event as the bus brings it.
+fn event(source: &str, name: &str, sequence: i64, kind: &str, data: &impl serde::Serialize) -> Envelope {
+    let subject = id(name).to_string();
+    Envelope {
+        id: event_id(source, &subject, sequence),
+        kind: kind.to_owned(),
+        source: source.to_owned(),
+        subject,
+        time: ManualClock::at_micros(1_750_000_000_000_000).now(),
+        schema_version: 1,
+        sequence,
+        causation: String::new(),
+        actor: String::new(),
+        traceparent: TraceParent::root(id(name).0),
+        data: serde_json::to_value(data).expect("JSON"),
+    }
+}
+
+pub fn created(name: &str) -> Envelope {
+    let line = PricedLine {
+        sku: "A".parse().expect("a SKU"),
+        quantity: 2.try_into().expect("a quantity"),
+        unit_price: money(500),
+    };
+    let data = OrderCreated { order: id(name), customer: ADA, lines: vec![line], total: money(1_000) };
+    event("orders", name, 1, OrderCreated::KIND, &data)
+}
+
+pub fn shipped(name: &str) -> Envelope {
+    event("orders", name, 2, OrderShipped::KIND, &OrderShipped { order: id(name) })
+}
+
+pub fn cancelled(name: &str, cause: &str) -> Envelope {
+    let data = OrderCancelled { order: id(name), cause: cause.to_owned() };
+    event("orders", name, 2, OrderCancelled::KIND, &data)
+}
+
+pub fn refunded(name: &str, sequence: i64, minor: i64) -> Envelope {
+    let data = PaymentRefunded { order: id(name), amount: money(minor) };
+    event("payments", name, sequence, PaymentRefunded::KIND, &data)
+}
+
+impl World {
+    pub async fn new(is_sent: bool) -> Self {
+        let database = database().await;
+        prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
+        let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
+        let store =
+            Store::new(database.options(&role_of("notifications")), "notifications", 8, clock.clone());
+        Self { database, clock, notifications: Notifications::new(store.clone()), store, is_sent }
+    }
+
+    async fn apply(&self, consumer: &dyn Consumer, batch: &[Envelope]) -> Vec<Applied> {
+        let mut write = self.store.begin(&consumer.locks(batch)).await.expect("a write");
+        let applied = consumer.apply(&mut write, batch).await.expect("applied");
+        write.commit().await.expect("committed");
+        applied
+    }
+
+    pub async fn hear(&self, batch: &[Envelope]) -> Vec<Applied> {
+        self.apply(&OrdersConsumer::new(self.store.clone(), self.is_sent), batch).await
+    }
+
+    pub async fn hear_refunds(&self, batch: &[Envelope]) -> Vec<Applied> {
+        self.apply(&RefundsConsumer::new(self.store.clone(), self.is_sent), batch).await
+    }
+
+    /// Ada's mailbox, the newest first.
+    pub async fn mailbox(&self) -> Vec<MailHead> {
+        match self.notifications.mailbox(ADA, None, 200).await {
+            Answer::Done(mails) => mails,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn put(&self, contact: Contact) {
+        let put = self.notifications.put_contact(ADA, contact).await;
+        assert!(matches!(put, Answer::Done(_)), "{put:?}");
+    }
+
+    pub async fn superuser(&self) -> PgPool {
+        PgPool::connect_with(self.database.superuser()).await.expect("the superuser")
+    }
+}
+
+pub fn slots() -> Vec<u16> {
+    (0..SLOTS).collect()
+}
