@@ -77,10 +77,22 @@ impl Stores {
         self.0[module].clone()
     }
 
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Store> {
+        self.0.values().cloned().collect()
+    }
+
+    /// The edge's own, whose role may read the server's statistics.
+    #[must_use]
+    pub fn edge(&self) -> Store {
+        self.of(staff_log::schema().name)
+    }
+
     /// The record of what staff did.
     #[must_use]
     pub fn staff_log(&self) -> StaffLog {
-        StaffLog::new(self.of(staff_log::schema().name))
+        StaffLog::new(self.edge())
     }
 
     /// How many connections all pools take together at most.
@@ -91,6 +103,7 @@ impl Stores {
 }
 
 /// The modules, wired.
+#[derive(Clone)]
 pub struct Shop {
     /// Catalog, through its cache.
     pub catalog: Arc<dyn Catalog>,

@@ -6,7 +6,7 @@ mod outside;
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use banyan_host::Work;
+use banyan_host::{Metrics, MetricsError, Work};
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
     Identity, Keys, ServerLimits, TokenError,
@@ -23,6 +23,7 @@ use crate::{
     compose::{self, MailServer, MailServerError, Settings, Stores, Swap},
     config::Config,
     faults::FaultBook,
+    observe::Observer,
     place::{Place, PlaceError, Running},
 };
 use database::Database;
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] MailServerError),
+    /// Metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// An HTTP client.
     #[error("no HTTP client can be made: {0}")]
     Client(#[from] reqwest::Error),
@@ -100,6 +104,7 @@ impl RunningShop {
         let keys = Keys::open(&place.path("token-key.pem"))?;
         let (secrets, instance) = (place.secrets()?, place.instance()?);
         let client = banyan_net::client().build()?;
+        let metrics = Metrics::start("banyan")?;
         let mail = config.mail.as_ref().map(|mail| MailServer::new(&mail.url, &mail.from));
         let mail_server = mail.transpose()?;
         let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
@@ -138,15 +143,12 @@ impl RunningShop {
             streams: Api::stream_permits(),
             stop: stop.clone(),
         };
-        let admin = Admin::new(
-            (identity, stores.staff_log()),
-            shop,
-            outside,
-            fault_book,
-            clock,
-            work.counters().clone(),
-            client,
-        );
+        let observer =
+            Observer::new(shop.clone(), (stores.all(), stores.edge()), work.counters().clone(), instance);
+        tokio::spawn(observer.run(stop.clone()));
+        let looks_at = (client, metrics, stores.edge());
+        let who = (identity, stores.staff_log());
+        let admin = Admin::new(who, shop, outside, fault_book, clock, work.counters().clone(), looks_at);
         let mut servers = JoinSet::new();
         let running =
             Running { pid: std::process::id(), api: address(&api_socket), admin: address(&admin_socket) };

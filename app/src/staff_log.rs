@@ -29,7 +29,7 @@ const PATH_CHARACTERS_MAX: usize = 400;
 /// The edge's schema, beside the modules'.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: "edge", migrations: &MIGRATIONS, insert_only: &["staff_action"] }
+    Schema { name: "edge", migrations: &MIGRATIONS, insert_only: &["staff_action"], reads_statistics: true }
 }
 
 /// Something that a member of staff asked for.

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
-use crate::audit::{self, Audit};
+use crate::{
+    audit::{self, Audit},
+    observe::Holder,
+};
 
 /// Orders of one question.
 const ORDERS_MAX: usize = 1_000;
@@ -76,6 +79,15 @@ pub(super) async fn caches(State(admin): State<Admin>) -> Json<Value> {
 pub(super) async fn mails(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
     let counts = admin.0.shop.notifications.counts().await.map_err(|error| unavailable(&error))?;
     Ok(Json(json!({ "mails": counts })))
+}
+
+pub(super) async fn horizon(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let holder = Holder::find(&admin.0.edge).await.map_err(|error| unavailable(&error))?;
+    Ok(Json(json!({ "holder": holder })))
+}
+
+pub(super) async fn metrics(State(admin): State<Admin>) -> Result<String, Problem> {
+    admin.0.metrics.text().map_err(|error| unavailable(&error))
 }
 
 pub(super) async fn groups(State(admin): State<Admin>) -> Json<Value> {

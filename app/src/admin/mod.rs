@@ -18,8 +18,10 @@ use axum::{
     routing::{get, post},
 };
 use banyan_bus::{Consumer, Counters};
+use banyan_host::Metrics;
 use banyan_kernel::Clock;
-use banyan_net::{Identity, Principal, Problem, identify};
+use banyan_net::{Identity, Principal, Problem, identify, measure};
+use banyan_store::Store;
 
 use crate::{
     compose::Shop,
@@ -43,6 +45,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     counters: BTreeMap<&'static str, Arc<Counters>>,
     client: reqwest::Client,
+    metrics: Metrics,
+    edge: Store,
 }
 
 impl Admin {
@@ -55,9 +59,20 @@ impl Admin {
         fault_book: Option<Arc<FaultBook>>,
         clock: Arc<dyn Clock>,
         counters: BTreeMap<&'static str, Arc<Counters>>,
-        client: reqwest::Client,
+        (client, metrics, edge): (reqwest::Client, Metrics, Store),
     ) -> Self {
-        Self(Arc::new(Inner { identity, staff_log, shop, outside, fault_book, clock, counters, client }))
+        Self(Arc::new(Inner {
+            identity,
+            staff_log,
+            shop,
+            outside,
+            fault_book,
+            clock,
+            counters,
+            client,
+            metrics,
+            edge,
+        }))
     }
 
     /// The groups whose dead letters can be seen, by name.
@@ -79,15 +94,19 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/customers/{id}/forget", post(forget::forget))
         .route("/admin/groups", get(look::groups))
         .route("/admin/caches", get(look::caches))
+        .route("/admin/horizon", get(look::horizon))
         .route("/admin/mails", get(look::mails))
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))
         .route_layer(from_fn_with_state(admin.0.staff_log.clone(), staff_log::record))
         .route_layer(from_fn_with_state(admin.clone(), staff_only))
+        // Before the layer of staff: a scraper on this machine has no token, and reads no secret.
+        .route("/metrics", get(look::metrics))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see RUNBOOK.md") })
         .layer(from_fn_with_state(admin.0.identity.clone(), identify))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state("admin", measure))
         .with_state(admin)
 }
 

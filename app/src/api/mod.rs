@@ -28,7 +28,7 @@ use axum::{
     routing::get,
 };
 use banyan_kernel::{Answer, Refusal};
-use banyan_net::{Identity, Problem, identify};
+use banyan_net::{Identity, Problem, identify, measure};
 use banyan_store::Signal;
 use catalog_api::Catalog;
 use inventory_api::Inventory;
@@ -186,6 +186,7 @@ pub fn router(api: Api) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(BODY_TIME_MAX))
         .layer(axum::middleware::map_response(guard_headers))
+        .layer(from_fn_with_state("public", measure))
         .with_state(api)
 }
 

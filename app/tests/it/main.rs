@@ -7,6 +7,7 @@ mod customers;
 mod http;
 mod identity;
 mod make_it_yours;
+mod observe;
 mod openapi;
 mod reading;
 mod readme;

@@ -1,6 +1,6 @@
 //! J2: a module sees its own schema and no other; the compiler, the crate graph and PostgreSQL see to it.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use banyan_lab::stage::ShopClient;
 use banyan_store::sqlx::{self, AssertSqlSafe, PgPool};
@@ -72,7 +72,11 @@ async fn statements(shop: &ShopClient) -> (usize, Vec<String>) {
     for (module, _) in TABLES {
         let login = role_pool(shop, module);
         let sources = Path::new("modules").join(module).join("core/src");
-        for (at, (name, sql)) in constants(&sources).into_iter().enumerate() {
+        if !sources.is_dir() {
+            failed.push(format!("{} is not there: run it from the repository's root", sources.display()));
+            continue;
+        }
+        for (at, (name, sql)) in banyan_store::testing::statements(&sources).into_iter().enumerate() {
             let statement = format!("prepare lab_{at} as {sql}");
             match sqlx::query(AssertSqlSafe(statement)).execute(&login).await {
                 Ok(_) => prepared += 1,
@@ -81,25 +85,6 @@ async fn statements(shop: &ShopClient) -> (usize, Vec<String>) {
         }
     }
     (prepared, failed)
-}
-
-/// The constants of a folder's files that begin as SQL does.
-fn constants(sources: &Path) -> Vec<(String, String)> {
-    let files = fs::read_dir(sources).into_iter().flatten().flatten();
-    let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
-    let mut found = Vec::new();
-    for text in texts {
-        for constant in text.split("const ").skip(1) {
-            let Some((name, rest)) = constant.split_once(": &str =") else { continue };
-            let literal = rest.trim_start().trim_start_matches('"').split('"').next().unwrap_or_default();
-            let sql: String = literal.split("\\\n").map(str::trim_start).collect();
-            if ["select ", "insert ", "update ", "delete ", "with "].iter().any(|verb| sql.starts_with(verb))
-            {
-                found.push((name.to_owned(), sql));
-            }
-        }
-    }
-    found
 }
 
 /// Dependencies that would let one module name another's implementation; none, if cargo cannot be asked.

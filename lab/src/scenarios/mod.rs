@@ -12,6 +12,8 @@ mod c7;
 mod d1;
 mod d6;
 mod e2;
+mod e4;
+mod h3;
 mod h4;
 mod j1;
 mod j10;
@@ -43,6 +45,8 @@ pub const ROWS: &[Row] = &[
     d1::ROW,
     d6::ROW,
     e2::ROW,
+    e4::ROW,
+    h3::ROW,
     h4::ROW,
     j1::ROW,
     j2::ROW,

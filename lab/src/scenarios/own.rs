@@ -40,8 +40,9 @@ const OWNERSHIP: OwnershipConfig =
 
 /// Makes the schemas and their roles.
 pub async fn prepare(administrator: &PgConnectOptions) {
-    let lab = Schema { name: LAB, migrations: &LAB_TABLES, insert_only: &[] };
-    let teller = Schema { name: TELLER, migrations: &TELLER_TABLES, insert_only: &[] };
+    let lab = Schema { name: LAB, migrations: &LAB_TABLES, insert_only: &[], reads_statistics: false };
+    let teller =
+        Schema { name: TELLER, migrations: &TELLER_TABLES, insert_only: &[], reads_statistics: false };
     banyan_store::prepare(administrator, "", &[lab, teller]).await.expect("schemas of lab's own");
 }
 

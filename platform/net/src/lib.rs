@@ -2,11 +2,13 @@
 
 mod client;
 pub mod identity;
+mod measure;
 pub mod outbound;
 pub mod problem;
 pub mod server;
 
 pub use client::client;
 pub use identity::{Identity, Keys, Principal, TokenError, identify};
+pub use measure::{SECONDS, measure};
 pub use problem::Problem;
 pub use server::{ServerLimits, serve};

@@ -27,6 +27,8 @@ pub struct Schema {
     pub migrations: &'static Migrator,
     /// Tables that its role may add to and read, but neither change nor empty.
     pub insert_only: &'static [&'static str],
+    /// Whether its role may read the server's statistics: who runs which transaction.
+    pub reads_statistics: bool,
 }
 
 /// Creates what is missing: schemas, roles with their limits, tables; grants each role its own schema.
@@ -117,6 +119,9 @@ async fn grant(connection: &mut PgConnection, schema: &Schema) -> Result<(), Sto
     run(connection, format!("grant usage on all sequences in schema {name} to {role}")).await?;
     for table in ["outbox"].iter().chain(schema.insert_only) {
         run(connection, format!("revoke update, delete on {name}.{table} from {role}")).await?;
+    }
+    if schema.reads_statistics {
+        run(connection, format!("grant pg_read_all_stats to {role}")).await?;
     }
     run(connection, format!("revoke all on {name}._sqlx_migrations from {role}")).await
 }

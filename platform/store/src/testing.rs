@@ -21,7 +21,12 @@ pub async fn prepare_all(source: &Path, pool: &PgPool) -> usize {
     statements.len()
 }
 
-fn statements(source: &Path) -> Vec<(String, String)> {
+/// Name and text of each such constant.
+///
+/// # Panics
+/// When the folder cannot be read.
+#[must_use]
+pub fn statements(source: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     let paths = entries.map(|entry| entry.expect("an entry of a folder that is there").path());
     paths

@@ -1,8 +1,12 @@
 //! The one write path.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use banyan_kernel::Clock;
+use opentelemetry::{KeyValue, global, metrics::Histogram};
 use sqlx::{
     PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -18,6 +22,16 @@ const TRY_LOCK_KEYS: &str =
     "select pg_try_advisory_xact_lock(class, key) from unnest($1::int[], $2::int[]) as t(class, key)";
 /// In a statement after the lock: in the same one it would see the fence as it was before the wait.
 const READ_FENCE: &str = "select epoch, open from fence";
+
+/// What writes wait for the pool: the first to grow when a pool is too small.
+static ACQUIRED: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("banyan")
+        .f64_histogram("banyan.pool.wait.duration")
+        .with_description("What a write waited for a connection, by module and whether it had one in the end")
+        .with_unit("s")
+        .with_boundaries(vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0])
+        .build()
+});
 
 /// How long a write waits outside for a closed fence to open.
 const CLOSED_WAIT: Duration = Duration::from_secs(2);
@@ -105,7 +119,11 @@ impl Store {
     }
 
     async fn open(&self) -> Result<Write, StoreError> {
-        let transaction = self.pool.begin().await?;
+        let began = tokio::time::Instant::now();
+        let connection = self.pool.acquire().await;
+        let labels = [KeyValue::new("module", self.schema), KeyValue::new("had", connection.is_ok())];
+        ACQUIRED.record(began.elapsed().as_secs_f64(), &labels);
+        let transaction = sqlx::Transaction::begin(connection?, None).await?;
         let mut write = Write { transaction, schema: self.schema, signal: self.signal.clone(), epoch: 0 };
         let class = fence::class(self.schema);
         sqlx::query(LOCK_FENCE).bind(class).execute(write.connection()).await?;

@@ -29,7 +29,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/catalog");
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: catalog_api::NAME, migrations: &MIGRATIONS, insert_only: &[] }
+    Schema { name: catalog_api::NAME, migrations: &MIGRATIONS, insert_only: &[], reads_statistics: false }
 }
 
 /// The catalogue on PostgreSQL.

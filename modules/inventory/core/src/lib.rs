@@ -38,7 +38,12 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/inventory"
 /// The module's schema; receipts are added to and never changed.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: inventory_api::NAME, migrations: &MIGRATIONS, insert_only: &["receipt"] }
+    Schema {
+        name: inventory_api::NAME,
+        migrations: &MIGRATIONS,
+        insert_only: &["receipt"],
+        reads_statistics: false,
+    }
 }
 
 /// Inventory on PostgreSQL.

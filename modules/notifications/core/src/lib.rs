@@ -36,7 +36,12 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/notificati
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: notifications_api::NAME, migrations: &MIGRATIONS, insert_only: &[] }
+    Schema {
+        name: notifications_api::NAME,
+        migrations: &MIGRATIONS,
+        insert_only: &[],
+        reads_statistics: false,
+    }
 }
 
 /// Notifications on PostgreSQL.

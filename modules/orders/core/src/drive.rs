@@ -18,6 +18,7 @@ use crate::{
     BACK_OFF_MAX,
     event::OrderEvent,
     log::{Kept, Loaded, OrderLog, Recorded, Save},
+    measure,
     order::Order,
     saga::{self, Next, Step, next},
 };
@@ -81,6 +82,17 @@ enum Heard {
     Refused { code: String, detail: String },
     NotYet(String),
     Broken(String),
+}
+
+impl Heard {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Refused { .. } => "refused",
+            Self::NotYet(_) => "not_yet",
+            Self::Broken(_) => "broken",
+        }
+    }
 }
 
 /// An order on its way through one pass.
@@ -240,6 +252,7 @@ impl<L: OrderLog> Driver<L> {
     /// Writes down, in memory, what a module said.
     fn take(&self, progress: &mut Progress, (step, undo): Question, heard: Heard) {
         let (now, attempt, asked) = (self.clock.now(), progress.order.attempt(step), progress.asked);
+        measure::answered(step, undo, heard.name());
         let event = match heard {
             Heard::Done { .. } if undo => OrderEvent::StepUndone { step, attempt },
             Heard::Done { result, asked_again } => {
@@ -274,6 +287,9 @@ impl<L: OrderLog> Driver<L> {
         let kept = self.log.save(&batch).await?;
         for (at, kept) in at.into_iter().zip(kept) {
             let order = &mut orders[at];
+            if kept == Kept::Kept {
+                measure::kept(&order.order, &order.events);
+            }
             order.lost = kept != Kept::Kept;
             order.expected = order.order.version;
             order.events.clear();

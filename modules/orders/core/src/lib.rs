@@ -15,6 +15,7 @@ pub mod log;
 #[cfg(test)]
 #[path = "../tests/it/log_suite.rs"]
 mod log_suite;
+mod measure;
 #[cfg(test)]
 mod memory;
 mod order;
@@ -56,7 +57,12 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrat
 /// What the administrator prepares for this module.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: orders_api::NAME, migrations: &MIGRATIONS, insert_only: &["order_event"] }
+    Schema {
+        name: orders_api::NAME,
+        migrations: &MIGRATIONS,
+        insert_only: &["order_event"],
+        reads_statistics: false,
+    }
 }
 
 /// The module: the port's real implementation.
@@ -67,6 +73,12 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// The module's store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// On its own schema; prices come from `catalog`.
     #[must_use]
     pub fn new(store: Store, catalog: Arc<dyn Catalog>) -> Arc<Self> {

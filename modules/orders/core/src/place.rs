@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     event::Created,
+    measure,
     order::{Order, Recorded},
     postgres::{BrokenChain, fold, insert_events},
     saga,
@@ -165,7 +166,9 @@ async fn keep(mut write: Write, new: &[(Order, Recorded)]) -> Result<(), StoreEr
         write.abandon().await;
         return kept;
     }
-    write.commit().await
+    write.commit().await?;
+    measure::placed(new.len());
+    Ok(())
 }
 
 async fn insert(write: &mut Write, new: &[(Order, Recorded)]) -> Result<(), StoreError> {

@@ -40,7 +40,12 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: payments_api::NAME, migrations: &MIGRATIONS, insert_only: &["ledger_entry"] }
+    Schema {
+        name: payments_api::NAME,
+        migrations: &MIGRATIONS,
+        insert_only: &["ledger_entry"],
+        reads_statistics: false,
+    }
 }
 
 /// The port, on PostgreSQL and a gateway.

@@ -35,7 +35,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: shipping_api::NAME, migrations: &MIGRATIONS, insert_only: &[] }
+    Schema { name: shipping_api::NAME, migrations: &MIGRATIONS, insert_only: &[], reads_statistics: false }
 }
 
 /// The port, on PostgreSQL and a carrier.

@@ -21,9 +21,13 @@ pub use intent::{BACK_OFF_MAX, Intent, Outcome, Timing};
 pub use reconcile::Reconciler;
 pub use reqwest::Method;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use banyan_kernel::{Json, TraceParent};
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram},
+};
 use tokio::{
     sync::{Semaphore, watch},
     time::{Instant, timeout},
@@ -121,7 +125,9 @@ impl Caller {
     /// See [`CallError`].
     pub async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
         let trace = call.trace.child(&format!("{} {} {}", self.name, call.step, call.delivery));
+        let began = Instant::now();
         let result = self.within_bulkhead(&trace, &call).await;
+        measured(self.name, call.step, &result, began);
         let (callee, correlation) = (self.name, trace.correlation());
         match &result {
             Ok(reply) => {
@@ -201,6 +207,35 @@ impl Caller {
     }
 }
 
+static CALLS: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("banyan")
+        .f64_histogram("banyan.call.duration")
+        .with_description("Calls to the outside, by callee, step and outcome")
+        .with_unit("s")
+        .with_boundaries(crate::SECONDS.to_vec())
+        .build()
+});
+static TURNS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    global::meter("banyan")
+        .u64_counter("banyan.breaker.turns")
+        .with_description("How often the breaker of a callee opened and closed")
+        .build()
+});
+
+fn measured(callee: &'static str, step: &str, result: &Result<Reply, CallError>, began: Instant) {
+    let outcome = match result {
+        Ok(_) => "answered",
+        Err(CallError::NotSent(_)) => "not_sent",
+        Err(CallError::NoAnswer(_)) => "no_answer",
+        Err(CallError::Garbage(_)) => "garbage",
+        Err(CallError::InProgress) => "in_progress",
+        Err(CallError::Forbidden(_)) => "forbidden",
+    };
+    let step = KeyValue::new("step", step.to_owned());
+    let labels = [KeyValue::new("callee", callee), step, KeyValue::new("outcome", outcome)];
+    CALLS.record(began.elapsed().as_secs_f64(), &labels);
+}
+
 /// Gives the admission back, even where the call is dropped: a lost probe would keep the breaker open.
 struct Report<'a> {
     caller: &'a Caller,
@@ -212,6 +247,10 @@ impl Report<'_> {
         let Some(admission) = self.admission.take() else { return };
         let turned = self.caller.breaker().record(admission, answered, Instant::now());
         let callee = self.caller.name;
+        if let Some(turned) = turned {
+            let to = if turned == Turned::Opened { "open" } else { "closed" };
+            TURNS.add(1, &[KeyValue::new("callee", callee), KeyValue::new("to", to)]);
+        }
         match turned {
             Some(Turned::Opened) => {
                 tracing::warn!(callee, correlation = "", "does not answer, and is not asked for a while");

@@ -17,7 +17,7 @@ const WAITING: &str = "select count(*) from pg_stat_activity where datname = cur
 async fn store() -> (TestDatabase, Store) {
     let database = database().await;
     let migrations: &'static Migrator = Box::leak(Box::new(Migrator::with_migrations(Vec::new())));
-    let schema = Schema { name: NAME, migrations, insert_only: &[] };
+    let schema = Schema { name: NAME, migrations, insert_only: &[], reads_statistics: false };
     prepare(&database.superuser(), "", &[schema]).await.expect("a schema");
     let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
     let store = Store::new(database.options(&role_of(NAME)), NAME, 4, clock);

@@ -19,7 +19,7 @@ const KEPT: &str = "select sku from wish where customer_id = $1 order by sku lim
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: wishlist_api::NAME, migrations: &MIGRATIONS, insert_only: &[] }
+    Schema { name: wishlist_api::NAME, migrations: &MIGRATIONS, insert_only: &[], reads_statistics: false }
 }
 
 /// Wishlist on PostgreSQL.
