@@ -222,6 +222,7 @@ pub fn compose(
         expiry(&inventory),
         saga(orders.saga(parts.ports.clone(), config)),
         payment_intents(&payments),
+        refund_intents(&payments),
         shipment_intents(&shipping),
         late_orders(mails, settings.late, is_sent),
     ];
@@ -308,6 +309,11 @@ fn mail(notifications: &Arc<notifications_core::Notifications>, server: MailServ
 fn payment_intents(payments: &Arc<payments_core::Payments>) -> Reconciler {
     let reconciler = payments_core::IntentReconciler::new(payments.clone());
     Reconciler::new(payments_core::GROUP, |held, stop| reconciler.run(held, stop))
+}
+
+fn refund_intents(payments: &payments_core::Payments) -> Reconciler {
+    let reconciler = payments_core::RefundReconciler::new(payments);
+    Reconciler::new(payments_core::REFUND_GROUP, |held, stop| reconciler.run(held, stop))
 }
 
 fn shipment_intents(shipping: &Arc<shipping_core::Shipping>) -> Reconciler {

@@ -13,6 +13,7 @@ mod page;
 mod place_order;
 mod products;
 mod read_orders;
+mod refunds;
 mod staff_actions;
 mod stock;
 mod trace;
@@ -34,6 +35,7 @@ use catalog_api::Catalog;
 use inventory_api::Inventory;
 use notifications_api::Notifications;
 use orders_api::Orders;
+use payments_api::Refunds;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyDeadlineLayer};
@@ -62,6 +64,8 @@ pub struct Api {
     pub catalog: Arc<dyn Catalog>,
     /// The inventory module.
     pub inventory: Arc<dyn Inventory>,
+    /// The payments module, for staff.
+    pub refunds: Arc<dyn Refunds>,
     /// The notifications module.
     pub notifications: Arc<dyn Notifications>,
     /// What staff did.
@@ -147,6 +151,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(read_orders::show_order))
         .routes(routes!(cancel_order::cancel_order))
         .routes(routes!(follow_order::follow_order))
+        .routes(routes!(refunds::give_back, refunds::list_refunds))
         .routes(routes!(products::list_products, products::put_products))
         .routes(routes!(products::show_product, products::change_product, products::retire_product))
         .routes(routes!(products::list_categories))

@@ -110,7 +110,8 @@ fn told_once(audit: &mut Audit, facts: &Facts, end: Kind) {
 }
 
 fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
-    let (id, owed) = (facts.id, order.created.total.minor);
+    let given_back = facts.payment.as_ref().map_or(0, |payment| payment.given_back_minor);
+    let (id, owed) = (facts.id, order.created.total.minor - given_back);
     match &facts.reservation {
         Some(r) if r.state == ReservationState::Shipped && same_lines(&r.lines, order) => {}
         other => audit.violated("stock", format!("{id} was shipped, and its reservation is {other:?}")),

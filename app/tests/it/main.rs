@@ -11,4 +11,5 @@ mod observe;
 mod openapi;
 mod reading;
 mod readme;
+mod refunds;
 mod shop;

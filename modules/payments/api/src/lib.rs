@@ -1,7 +1,7 @@
 //! Contract of payments: hold money, take it, give it back.
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Money, OrderId};
+use banyan_kernel::{Answer, Command, Money, OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -95,6 +95,48 @@ pub struct PaymentRefunded {
     pub amount: Money,
 }
 
+/// Give part of what was taken back, or all that is left of it, after the order was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GiveBack {
+    /// The client's `Idempotency-Key`, with who sent it.
+    pub key: String,
+    /// How much, in minor units, more than zero; all that is left where it does not say.
+    pub amount_minor: Option<i64>,
+    /// Why; no personal data.
+    pub reason: String,
+}
+
+/// Where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundState {
+    /// The gateway was asked and has not said yet.
+    Pending,
+    /// It is on its way to the customer.
+    Done,
+    /// The gateway refused it.
+    Refused,
+}
+
+/// Money given back by staff.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RefundView {
+    /// Counts the order's refunds from 1.
+    pub n: u32,
+    /// How much.
+    pub amount: Money,
+    /// Why.
+    pub reason: String,
+    /// Where it stands.
+    pub state: RefundState,
+    /// Who asked for it, as `role:id`.
+    pub actor: String,
+    /// When it was asked for; absent in the answer to the first asking.
+    #[serde(with = "banyan_kernel::rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+}
+
 impl PaymentAuthorised {
     /// Its name on the bus.
     pub const KIND: &'static str = "PaymentAuthorised";
@@ -116,6 +158,12 @@ impl PaymentRefunded {
 pub mod refusals {
     /// Capturing what was never authorised.
     pub const NOT_AUTHORISED: &str = "not_authorised";
+    /// Giving back what was never taken, or was given back by the saga.
+    pub const NOT_CAPTURED: &str = "not_captured";
+    /// Giving back more than is left of what was taken.
+    pub const MORE_THAN_TAKEN: &str = "more_than_taken";
+    /// The key came before with another wish.
+    pub const KEY_REUSED: &str = "key_reused";
 }
 
 /// What payments can do for others. Batches answer in the order asked; a repeat of an id gets the first
@@ -130,4 +178,15 @@ pub trait Payments: Send + Sync {
     async fn void(&self, batch: Vec<Command<VoidPayment>>) -> Vec<Answer<PaymentUndone>>;
     /// Gives taken money back; the command's id is the id of the [`CapturePayment`] that it undoes.
     async fn refund(&self, batch: Vec<Command<RefundPayment>>) -> Vec<Answer<PaymentUndone>>;
+}
+
+/// What payments can do for staff.
+#[async_trait]
+pub trait Refunds: Send + Sync {
+    /// Gives money back, one refund of an order at a time; a repeat of its key gets the first answer. `Pending`: the
+    /// gateway has not said yet. The command's attempt and step are not looked at.
+    /// Refusals: `not_captured`, `more_than_taken`, `key_reused`, the gateway's codes.
+    async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>>;
+    /// What was given back of an order, the first first.
+    async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>>;
 }

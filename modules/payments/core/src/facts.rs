@@ -9,7 +9,8 @@ use crate::{Payments, payment::parsed};
 pub(crate) const FACTS: &str = "select p.order_id, p.state, p.amount_minor, p.currency, p.reference, p.version, \
      coalesce(sum(case when e.debit = 'held' then e.amount_minor when e.credit = 'held' then -e.amount_minor end), 0)::int8 as held, \
      coalesce(sum(e.amount_minor) filter (where e.debit = 'cash'), 0)::int8 as captured, \
-     coalesce(sum(e.amount_minor) filter (where e.credit = 'cash'), 0)::int8 as refunded \
+     coalesce(sum(e.amount_minor) filter (where e.credit = 'cash'), 0)::int8 as refunded, \
+     coalesce((select sum(r.amount_minor) from refund r where r.order_id = p.order_id and r.state = 'done'), 0)::int8 as given_back \
      from payment p left join ledger_entry e on e.payment_id = p.order_id \
      where p.order_id > $1 and p.order_id <= $2 group by p.order_id order by p.order_id";
 
@@ -30,6 +31,8 @@ pub struct PaymentFact {
     pub captured_minor: i64,
     /// Given back, by the entries.
     pub refunded_minor: i64,
+    /// Given back by staff, by the refunds themselves.
+    pub given_back_minor: i64,
     /// Counts the events told.
     pub version: i64,
 }
@@ -55,6 +58,7 @@ fn fact(row: &PgRow) -> Result<PaymentFact, sqlx::Error> {
         held_minor: row.try_get("held")?,
         captured_minor: row.try_get("captured")?,
         refunded_minor: row.try_get("refunded")?,
+        given_back_minor: row.try_get("given_back")?,
         version: row.try_get("version")?,
     })
 }

@@ -5,7 +5,7 @@ use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Rec
 
 use crate::payment::{Payment, State};
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const INTENTS: &str = "/v1/payment_intents";
 /// Cancelled there by somebody else, or expired there: nothing is held any more.
 const CANCELLED_THERE: &str = "cancelled_at_gateway";
@@ -82,7 +82,7 @@ impl Gateway {
     }
 }
 
-fn form(fields: &[(String, String)]) -> String {
+pub(crate) fn form(fields: &[(String, String)]) -> String {
     // Pairs of texts always encode.
     serde_urlencoded::to_string(fields).unwrap_or_default()
 }
@@ -206,11 +206,11 @@ fn unclear(body: &Json) -> Outcome<String> {
     Outcome::Unclear(format!("status {:?} is not understood", status(body)))
 }
 
-fn status(object: &Json) -> &str {
+pub(crate) fn status(object: &Json) -> &str {
     object["status"].as_str().unwrap_or_default()
 }
 
-fn declined(error: &Json) -> Refusal {
+pub(crate) fn declined(error: &Json) -> Refusal {
     let code = error["decline_code"].as_str().or(error["code"].as_str()).unwrap_or("card_declined");
     Refusal::new(code.to_owned(), error["message"].as_str().unwrap_or("the card was declined"))
 }

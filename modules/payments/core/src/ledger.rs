@@ -20,8 +20,10 @@ pub(crate) const VIOLATIONS: &str = "with moved as (select payment_id, \
      judged as (select coalesce(p.order_id, m.payment_id) as order_id, \
      coalesce(p.state, 'missing') as state, coalesce(m.held, 0)::int8 as held, coalesce(m.cash, 0)::int8 as cash, \
      case when p.state in ('authorised', 'capturing', 'capture_refused', 'voiding') then p.amount_minor else 0 end as owed_held, \
-     case when p.state in ('captured', 'refunding') then p.amount_minor else 0 end as owed_cash \
-     from payment p full join moved m on m.payment_id = p.order_id) \
+     case when p.state in ('captured', 'refunding') then p.amount_minor - coalesce(r.given, 0) else 0 end::int8 as owed_cash \
+     from payment p full join moved m on m.payment_id = p.order_id \
+     left join (select order_id, sum(amount_minor) as given from refund where state = 'done' group by order_id) r \
+     on r.order_id = p.order_id) \
      select order_id, state, held, owed_held, cash, owed_cash from judged \
      where held <> owed_held or cash <> owed_cash order by order_id limit 1000";
 
@@ -66,7 +68,18 @@ impl Kind {
 impl Movement {
     /// Of a payment that has just come to its state.
     pub(crate) fn new(kind: Kind, payment: &Payment, causation: String, context: Context) -> Self {
-        let (order, amount, sequence) = (payment.order, payment.amount, payment.version);
+        Self::of(kind, payment.order, payment.amount, payment.version, causation, context)
+    }
+
+    /// Of a part of a payment.
+    pub(crate) fn of(
+        kind: Kind,
+        order: OrderId,
+        amount: Money,
+        sequence: i64,
+        causation: String,
+        context: Context,
+    ) -> Self {
         Self { kind, order, amount, sequence, causation, context }
     }
 

@@ -9,30 +9,34 @@ mod authorise;
 mod capture;
 mod facts;
 mod gateway;
+mod give_back;
 mod ledger;
 mod payment;
 mod reconcile;
 mod refund;
+mod refunds;
 mod till;
 mod void;
 
 pub use banyan_net::outbound::Callee as GatewayConfig;
 pub use facts::PaymentFact;
 pub use ledger::LedgerViolation;
-pub use reconcile::{GROUP, IntentReconciler};
+pub use reconcile::{GROUP, IntentReconciler, RefundReconciler};
+pub use refunds::REFUND_GROUP;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command};
+use banyan_kernel::{Answer, Command, OrderId};
 use banyan_net::outbound::ask;
-use banyan_store::{Schema, Store};
+use banyan_store::{Schema, Store, StoreError};
 use payments_api::{
-    AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone,
-    RefundPayment, VoidPayment,
+    AuthorisePayment, CapturePayment, GiveBack, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone,
+    RefundPayment, RefundView, VoidPayment,
 };
 
 use gateway::Gateway;
+use refunds::RefundDesk;
 use till::Till;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations/payments");
@@ -61,6 +65,10 @@ impl Payments {
         Arc::new(Self(Till { store, gateway: Arc::new(Gateway::new(config)) }))
     }
 
+    fn refund_desk(&self) -> RefundDesk {
+        RefundDesk { store: self.0.store.clone(), gateway: self.0.gateway.clone() }
+    }
+
     /// Where it keeps its truth.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -84,5 +92,25 @@ impl payments_api::Payments for Payments {
 
     async fn refund(&self, batch: Vec<Command<RefundPayment>>) -> Vec<Answer<PaymentUndone>> {
         ask(&self.0, batch, refund::judge).await
+    }
+}
+
+#[async_trait]
+impl payments_api::Refunds for Payments {
+    async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>> {
+        ask(&self.refund_desk(), batch, give_back::judge).await
+    }
+
+    async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>> {
+        let read = async {
+            let mut connection = self.0.store.pool().acquire().await?;
+            let read = refunds::read(&mut connection, &[order]).await?.pop();
+            Ok::<_, StoreError>(read.map_or_else(Vec::new, |of| of.list.iter().map(|r| of.view(r)).collect()))
+        };
+        match read.await {
+            Ok(refunds) => Answer::Done(refunds),
+            Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
+            Err(error) => Answer::Broken(error.to_string()),
+        }
     }
 }

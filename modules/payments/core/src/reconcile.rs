@@ -7,7 +7,7 @@ use banyan_store::{Held, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Payments, till::Till};
+use crate::{Payments, refunds::RefundDesk, till::Till};
 
 /// The group whose slots the reconciler works on.
 pub const GROUP: &str = "payments.intents";
@@ -24,6 +24,30 @@ impl IntentReconciler {
     #[must_use]
     pub fn new(payments: Arc<Payments>) -> Self {
         Self(Reconciler::new(payments.0.clone()))
+    }
+
+    /// Works on the slots held until told to stop.
+    pub async fn run(self, held: watch::Receiver<BTreeMap<u16, Held>>, stop: CancellationToken) {
+        self.0.run(held, stop).await;
+    }
+
+    /// Asks again for what is due in these slots. Tells for how many; the slower ones settle by themselves.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn turn(&self, slots: &[u16]) -> Result<usize, StoreError> {
+        self.0.turn(slots).await
+    }
+}
+
+/// Asks the gateway again for refunds that have no outcome.
+pub struct RefundReconciler(Reconciler<RefundDesk>);
+
+impl RefundReconciler {
+    /// Of these payments.
+    #[must_use]
+    pub fn new(payments: &Payments) -> Self {
+        Self(Reconciler::new(payments.refund_desk()))
     }
 
     /// Works on the slots held until told to stop.

@@ -6,6 +6,7 @@ mod crash;
 mod facts;
 mod faults;
 mod forgotten;
+mod give_back;
 mod poison;
 mod race;
 mod slow;

@@ -1,0 +1,112 @@
+//! `/v1/orders/{id}/refunds`: money given back after an order was handed over.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use banyan_kernel::{Command, CommandId, Context, OrderId};
+use banyan_net::{Principal, Problem};
+use orders_api::OrderState;
+use payments_api::{GiveBack, RefundView};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Api, body::Body, done, idempotency::IdempotencyKey, read_orders::visible, trace::ClientTrace};
+
+/// How much, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WantedRefund {
+    /// In minor units of the order's currency; all that is left, where it does not say.
+    #[schema(minimum = 1)]
+    amount_minor: Option<i64>,
+    /// In a few words, 1 to 200 characters; no personal data, it is kept for good.
+    #[schema(min_length = 1, max_length = 200, example = "arrived broken")]
+    reason: String,
+}
+
+/// What was given back of an order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RefundsOfOrder {
+    /// The first first.
+    refunds: Vec<RefundView>,
+}
+
+/// Gives money back, in part or all that is left of it (staff). The order must have been handed over; before that, cancel
+/// it.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/refunds", tag = "orders", security(("bearer" = [])),
+    params(
+        ("id" = OrderId, Path, description = "The order."),
+        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters"),
+    ),
+    request_body = WantedRefund,
+    responses(
+        (status = 201, description = "Given back.", body = RefundView),
+        (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "No such order.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
+        (status = 409, description = "The order was not handed over (yet).", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
+        (status = 415, description = "Not JSON.", body = Problem),
+        (status = 422, description = "An invalid amount or reason, more than was taken, refused by the gateway, or the key was used for another refund.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "It is under way, or not possible now; ask again with the same key.", body = Problem),
+    )
+)]
+pub(crate) async fn give_back(
+    State(api): State<Api>,
+    principal: Principal,
+    IdempotencyKey(key): IdempotencyKey,
+    trace: ClientTrace,
+    Path(id): Path<String>,
+    Body(wanted): Body<WantedRefund>,
+) -> Result<(StatusCode, Json<RefundView>), Problem> {
+    principal.staff()?;
+    let WantedRefund { amount_minor, reason } = wanted;
+    let wrong = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
+    if !(1..=200).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
+        return Err(wrong("a reason is 1 to 200 characters, none of them a control character"));
+    }
+    if amount_minor.is_some_and(|minor| minor < 1) {
+        return Err(wrong("an amount is at least one minor unit"));
+    }
+    let order = visible(&api, &principal, &id).await?;
+    if order.state != OrderState::Shipped {
+        let detail = "what was not handed over is cancelled, not refunded";
+        return Err(Problem::new(StatusCode::CONFLICT, "not_shipped", detail));
+    }
+    let key = format!("{}/{key}", principal.0);
+    let context = Context { actor: principal.0, trace: trace.or_root(order.id) };
+    let body = GiveBack { key, amount_minor, reason };
+    let answer =
+        api.refunds.give_back(vec![Command { id: CommandId::new(order.id, "give_back", 0), context, body }]);
+    let answer = answer.await.pop().ok_or_else(|| Problem::unavailable("payments did not answer"))?;
+    let refund = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    Ok((StatusCode::CREATED, Json(refund)))
+}
+
+/// Lists what was given back of an order, besides what a cancel undoes. Another's order is unknown.
+#[utoipa::path(
+    get, path = "/v1/orders/{id}/refunds", tag = "orders", security(("bearer" = [])),
+    params(("id" = OrderId, Path, description = "The order.")),
+    responses(
+        (status = 200, description = "All of them.", body = RefundsOfOrder),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 404, description = "No such order, or somebody else's.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_refunds(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<RefundsOfOrder>, Problem> {
+    let order = visible(&api, &principal, &id).await?;
+    let refunds = done(api.refunds.refunds(order.id).await, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    Ok(Json(RefundsOfOrder { refunds }))
+}

@@ -1,0 +1,74 @@
+//! Refunds over HTTP: by staff, after the order was handed over, told to the customer, and the books agree.
+
+use serde_json::{Value, json};
+
+use crate::{
+    http::basket,
+    shop::{ALICE, BOB, Call, shop, until},
+};
+
+#[tokio::test]
+async fn what_arrived_broken_is_refunded_in_parts_and_told() {
+    let placed =
+        Call::post("/v1/orders").customer(ALICE).key("broken").json(&basket()).check(201, "").await.json();
+    let id = placed["id"].as_str().expect("an id").to_owned();
+    let total = placed["total"]["minor"].as_i64().expect("a total");
+    let path = format!("/v1/orders/{id}/refunds");
+    let wish = |amount: Value| json!({"amount_minor": amount, "reason": "arrived broken"});
+    let order = Call::get(&format!("/v1/orders/{id}")).customer(ALICE);
+    until("the order to be shipped", async || {
+        (order.send(shop().await).await.json()["state"] == "shipped").then_some(())
+    })
+    .await;
+    let give = |key: &str, amount: Value| Call::post(&path).staff().key(key).json(&wish(amount));
+    Call::post(&path).customer(ALICE).key("r").json(&wish(json!(1))).check(403, "staff_only").await;
+    Call::post(&path).staff().json(&wish(json!(1))).check(400, "idempotency_key_missing").await;
+    for amount in [json!(0), json!(-1), json!(1.5), json!("1"), json!(i64::MAX)] {
+        let answer = give("bad", amount.clone()).send(shop().await).await;
+        assert_eq!(answer.status, 422, "{amount}: {}", answer.text);
+    }
+    let reasonless = Call::post(&path).staff().key("bad").json(&json!({"reason": ""}));
+    reasonless.check(422, "invalid_body").await;
+    let refunded = async |key: &str, amount: Value| {
+        until("the gateway to say", async || {
+            let answer = give(key, amount.clone()).send(shop().await).await;
+            (answer.status != 503).then(|| answer.is(201).json())
+        })
+        .await
+    };
+    assert_eq!(refunded("one", json!(1)).await["amount"]["minor"], 1);
+    assert_eq!(refunded("one", json!(1)).await["n"], 1, "a repeat is the first answer");
+    give("one", json!(2)).check(422, "key_reused").await;
+    give("much", json!(total)).check(422, "more_than_taken").await;
+    assert_eq!(refunded("rest", Value::Null).await["amount"]["minor"], total - 1);
+    let listed = Call::get(&path).customer(ALICE).check(200, "").await.json();
+    assert_eq!(listed["refunds"].as_array().expect("refunds").len(), 2);
+    Call::get(&path).customer(BOB).check(404, "unknown_order").await;
+    until("the customer to be told of both", async || {
+        let mails = Call::get("/v1/mails?limit=200").customer(ALICE).send(shop().await).await.is(200).json();
+        let told = mails["mails"].as_array().expect("mails").iter();
+        let told = told.filter(|mail| mail["order"] == *id && mail["kind"] == "refunded").count();
+        (told == 2).then_some(())
+    })
+    .await;
+    let audit: Value = Call::post("/admin/audit").on_admin().staff().check(200, "").await.json();
+    let money = audit["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "money");
+    assert_eq!(money.expect("money")["violations"], 0, "{audit}");
+}
+
+#[tokio::test]
+async fn what_was_not_handed_over_is_cancelled_instead() {
+    let body =
+        json!({"lines": [{"sku": "apple", "quantity": 1}], "payment_method": "pm_card_chargeDeclined"});
+    let placed =
+        Call::post("/v1/orders").customer(BOB).key("declined").json(&body).check(201, "").await.json();
+    let id = placed["id"].as_str().expect("an id");
+    let order = Call::get(&format!("/v1/orders/{id}")).customer(BOB);
+    until("the order to be undone", async || {
+        (order.send(shop().await).await.json()["state"] == "cancelled").then_some(())
+    })
+    .await;
+    let give =
+        Call::post(&format!("/v1/orders/{id}/refunds")).staff().key("r").json(&json!({"reason": "why not"}));
+    give.check(409, "not_shipped").await;
+}
