@@ -208,6 +208,7 @@ pub fn compose(
         catalog,
         consumers: vec![
             Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())),
+            Arc::new(inventory_core::PublicStockConsumer::new(inventory.store().clone())),
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
             Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
             Arc::new(notifications_core::RefundsConsumer::new(mails.clone(), is_sent)),

@@ -139,6 +139,7 @@ impl RunningShop {
             orders: shop.orders.clone(),
             catalog: shop.catalog.clone(),
             inventory: shop.inventory.clone(),
+            stock_keeping: shop.inventory.clone(),
             refunds: shop.payments.clone(),
             notifications: shop.notifications.clone(),
             streams: Api::stream_permits(),

@@ -32,7 +32,7 @@ use banyan_kernel::{Answer, Refusal};
 use banyan_net::{Identity, Problem, identify, measure};
 use banyan_store::Signal;
 use catalog_api::Catalog;
-use inventory_api::Inventory;
+use inventory_api::{Inventory, StockKeeping};
 use notifications_api::Notifications;
 use orders_api::Orders;
 use payments_api::Refunds;
@@ -64,6 +64,8 @@ pub struct Api {
     pub catalog: Arc<dyn Catalog>,
     /// The inventory module.
     pub inventory: Arc<dyn Inventory>,
+    /// The inventory module, for staff and the public.
+    pub stock_keeping: Arc<dyn StockKeeping>,
     /// The payments module, for staff.
     pub refunds: Arc<dyn Refunds>,
     /// The notifications module.
@@ -156,7 +158,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(products::show_product, products::change_product, products::retire_product))
         .routes(routes!(products::list_categories))
         .routes(routes!(stock::receive_stock))
+        .routes(routes!(stock::adjust_stock))
         .routes(routes!(stock::show_stock))
+        .routes(routes!(stock::list_movements))
+        .routes(routes!(stock::show_availability))
         .routes(routes!(customers::show_me, customers::put_me, customers::forget_me))
         .routes(routes!(customers::show_customer))
         .routes(routes!(mails::list_mails))

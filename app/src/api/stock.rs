@@ -2,13 +2,16 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
 };
 use banyan_kernel::{Context, Line, OrderId, Sku};
 use banyan_net::{Principal, Problem};
-use inventory_api::{RECEIPT_LINES_MAX, ReceiveStock, StockLevel, StockReceived};
-use serde::Deserialize;
+use inventory_api::{
+    AdjustStock, Adjusted, Availability, Finding, RECEIPT_LINES_MAX, ReceiveStock, StockLevel, StockMovement,
+    StockReceived, refusals,
+};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -17,6 +20,7 @@ use super::{
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
+    read_orders::PageQuery,
     trace::ClientTrace,
 };
 
@@ -66,6 +70,155 @@ pub(crate) async fn receive_stock(
     Ok((StatusCode::CREATED, replayed(received.repeated), Json(received)))
 }
 
+/// What was found.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WantedAdjustment {
+    /// Which product.
+    sku: Sku,
+    /// So many more, or fewer, than the books say; or `counted`.
+    by: Option<i64>,
+    /// So many on the shelf, those kept for orders included; or `by`.
+    #[schema(minimum = 0)]
+    counted: Option<i64>,
+    /// In a few words, 1 to 200 characters; no personal data, it is kept for good.
+    #[schema(min_length = 1, max_length = 200, example = "a broken jar")]
+    reason: String,
+}
+
+/// Beyond it, somebody mistyped.
+const QUANTITY_MAX: i64 = 1_000_000_000;
+
+impl WantedAdjustment {
+    fn finding(&self) -> Result<Finding, Problem> {
+        let wrong = |detail| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
+        if !(1..=200).contains(&self.reason.chars().count()) || self.reason.chars().any(char::is_control) {
+            return wrong("a reason is 1 to 200 characters, none of them a control character");
+        }
+        match (self.by, self.counted) {
+            (Some(by), None) if by != 0 && by.abs() <= QUANTITY_MAX => Ok(Finding::By(by)),
+            (None, Some(counted)) if (0..=QUANTITY_MAX).contains(&counted) => Ok(Finding::Counted(counted)),
+            (Some(_), Some(_)) | (None, None) => wrong("say either by how much, or what was counted"),
+            _ => wrong("a difference is not nought, a count not below it, and neither above 1,000,000,000"),
+        }
+    }
+}
+
+/// Makes the books say what was found on the shelf (staff).
+#[utoipa::path(
+    post, path = "/v1/stock/adjustments", tag = "inventory", security(("bearer" = [])),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+    request_body = WantedAdjustment,
+    responses(
+        (status = 201, description = "Booked; by how much what is free changed.", body = Adjusted),
+        (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "Never received.", body = Problem),
+        (status = 408, description = "The body came too slowly.", body = Problem),
+        (status = 413, description = "The body is too large.", body = Problem),
+        (status = 415, description = "Not JSON.", body = Problem),
+        (status = 422, description = "An invalid finding, fewer than are kept for orders, or the key was used for another.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again with the same key.", body = Problem),
+    )
+)]
+pub(crate) async fn adjust_stock(
+    State(api): State<Api>,
+    principal: Principal,
+    IdempotencyKey(key): IdempotencyKey,
+    trace: ClientTrace,
+    Body(wanted): Body<WantedAdjustment>,
+) -> Result<(StatusCode, HeaderMap, Json<Adjusted>), Problem> {
+    principal.staff()?;
+    let finding = wanted.finding()?;
+    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
+    let key = format!("{}/{key}", principal.0);
+    let context = Context { actor: principal.0, trace };
+    let wish = AdjustStock { key, sku: wanted.sku, finding, reason: wanted.reason };
+    let adjusted = done(api.stock_keeping.adjust(context, wish).await, |code| match code {
+        refusals::UNKNOWN_PRODUCT => StatusCode::NOT_FOUND,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    })?;
+    Ok((StatusCode::CREATED, replayed(adjusted.repeated), Json(adjusted)))
+}
+
+/// A page of movements, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MovementsPage {
+    /// The movements.
+    movements: Vec<StockMovement>,
+    /// Where the next page begins; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Lists where a product's free stock came from and where it went, newest first (staff).
+#[utoipa::path(
+    get, path = "/v1/stock/{sku}/movements", tag = "inventory", security(("bearer" = [])),
+    params(("sku" = String, Path, description = "Its SKU."), PageQuery),
+    responses(
+        (status = 200, description = "A page.", body = MovementsPage),
+        (status = 400, description = "No such cursor or limit.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "No such SKU.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_movements(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(sku): Path<String>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<MovementsPage>, Problem> {
+    principal.may_read_all()?;
+    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
+    let sku: Sku = sku.parse().map_err(|_| never_received())?;
+    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
+    let limit = query.limit()?;
+    let before = query.cursor.as_deref().map(|text| {
+        parse_place(text)
+            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
+    });
+    let movements = api.stock_keeping.movements(sku, before.transpose()?, limit).await;
+    let movements = done(movements, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    let next = movements.last().filter(|_| movements.len() == usize::from(limit));
+    let next = next.map(|last| last.place.map(|number| format!("{number:x}")).join("."));
+    Ok(Json(MovementsPage { movements, next }))
+}
+
+fn parse_place(text: &str) -> Option<[i64; 3]> {
+    let number = |text: &str| i64::from_str_radix(text, 16).ok().filter(|number| *number >= 0);
+    let parts: Vec<i64> = text.split('.').map(number).collect::<Option<_>>()?;
+    parts.try_into().ok()
+}
+
+fn never_received() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_product", "this product was never received")
+}
+
+/// Tells how many of a product could be bought, and as of when. Needs no token.
+#[utoipa::path(
+    get, path = "/v1/products/{sku}/availability", tag = "catalog", security(()),
+    params(("sku" = String, Path, description = "Its SKU.")),
+    responses(
+        (status = 200, description = "The count: a read model, which may be behind.", body = Availability),
+        (status = 404, description = "Never received.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn show_availability(
+    State(api): State<Api>,
+    Path(sku): Path<String>,
+) -> Result<Json<Availability>, Problem> {
+    let sku: Sku = sku.parse().map_err(|_| never_received())?;
+    let mut told = done(api.stock_keeping.availability(vec![sku]).await, |_| StatusCode::NOT_FOUND)?;
+    told.pop().map(Json).ok_or_else(never_received)
+}
+
 /// Shows how much there is of a product (staff).
 #[utoipa::path(
     get, path = "/v1/stock/{sku}", tag = "inventory", security(("bearer" = [])),
@@ -84,10 +237,8 @@ pub(crate) async fn show_stock(
     principal: Principal,
     Path(sku): Path<String>,
 ) -> Result<Json<StockLevel>, Problem> {
-    principal.staff()?;
-    let unknown =
-        || Problem::new(StatusCode::NOT_FOUND, "unknown_product", "this product was never received");
-    let sku: Sku = sku.parse().map_err(|_| unknown())?;
+    principal.may_read_all()?;
+    let sku: Sku = sku.parse().map_err(|_| never_received())?;
     let mut levels = done(api.inventory.levels(vec![sku]).await, |_| StatusCode::NOT_FOUND)?;
-    levels.pop().map(Json).ok_or_else(unknown)
+    levels.pop().map(Json).ok_or_else(never_received)
 }

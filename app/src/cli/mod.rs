@@ -12,6 +12,7 @@ mod reset;
 mod run;
 mod sandbox;
 mod serve;
+mod stock;
 mod token;
 mod yardstick;
 
@@ -65,6 +66,9 @@ enum Command {
     /// Looks at one order, or gets it going again.
     #[command(subcommand)]
     Order(order::OrderCommand),
+    /// Looks at a product's stock: where did it come from, where did it go?
+    #[command(subcommand)]
+    Stock(stock::StockCommand),
     /// Judges what must always be true; exit code 1 when something is not.
     Audit(audit::AuditArgs),
     /// Turns a fault of the outside up for a while (a shop with --allow-faults).
@@ -118,6 +122,7 @@ async fn execute(cli: Cli, swap: Swap) -> Result<ExitCode, String> {
         Command::Token(args) => token::token(&common, &args),
         Command::RotateKey => token::rotate_key(&common),
         Command::Order(command) => order::order(&common, command).await,
+        Command::Stock(command) => stock::stock(&common, command).await,
         Command::Audit(args) => audit::audit(&common, &args).await,
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,

@@ -13,3 +13,4 @@ mod reading;
 mod readme;
 mod refunds;
 mod shop;
+mod stock;

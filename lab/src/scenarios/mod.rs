@@ -7,12 +7,14 @@ mod a4;
 mod c2;
 mod c3;
 mod c4;
+mod c5;
 mod c6;
 mod c7;
 mod d1;
 mod d6;
 mod e2;
 mod e4;
+mod e7;
 mod h3;
 mod h4;
 mod j1;
@@ -40,12 +42,14 @@ pub const ROWS: &[Row] = &[
     c2::ROW,
     c3::ROW,
     c4::ROW,
+    c5::ROW,
     c6::ROW,
     c7::ROW,
     d1::ROW,
     d6::ROW,
     e2::ROW,
     e4::ROW,
+    e7::ROW,
     h3::ROW,
     h4::ROW,
     j1::ROW,

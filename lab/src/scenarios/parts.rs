@@ -44,6 +44,7 @@ pub fn swap() -> Swap {
         Ok("inbox") => without_inbox,
         Ok("saga") => without_saga,
         Ok(HELD_LOADS) => with_held_loads,
+        Ok("consumer") => without_public_count,
         Ok("cache-version") => without_cache_version,
         _ => std::convert::identity,
     }
@@ -58,6 +59,13 @@ fn without_inbox(parts: Parts) -> Parts {
         }
     };
     Parts { consumers: parts.consumers.into_iter().map(forgets).collect(), ..parts }
+}
+
+/// Nobody applies what inventory tells to the public's count.
+fn without_public_count(parts: Parts) -> Parts {
+    let mut consumers = parts.consumers;
+    consumers.retain(|consumer| consumer.group() != "inventory.public");
+    Parts { consumers, ..parts }
 }
 
 /// Who is asked to undo something says yes and does nothing.

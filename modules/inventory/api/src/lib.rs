@@ -110,6 +110,111 @@ pub struct InventoryReleased {
     pub reason: String,
 }
 
+/// So many more or less of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockChange {
+    /// Which product.
+    pub sku: Sku,
+    /// More above nought, less below.
+    pub quantity: i64,
+}
+
+/// Told when a delivery was booked. Public. Subject: the receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GoodsReceived {
+    /// What came.
+    pub lines: Vec<StockChange>,
+}
+
+/// Told when staff found more or less than the books said. Public. Subject: the adjustment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockAdjusted {
+    /// What was found (above nought) or missing (below).
+    pub lines: Vec<StockChange>,
+    /// Why.
+    pub reason: String,
+}
+
+impl GoodsReceived {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "GoodsReceived";
+}
+
+impl StockAdjusted {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "StockAdjusted";
+}
+
+/// What staff found when they looked at a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// So many more, or fewer, than the books say.
+    By(i64),
+    /// So many on the shelf, those kept for orders included.
+    Counted(i64),
+}
+
+/// Make the books say what was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdjustStock {
+    /// The `Idempotency-Key` of the finding, with who sent it.
+    pub key: String,
+    /// Of which product.
+    pub sku: Sku,
+    /// What was found.
+    pub finding: Finding,
+    /// Why; no personal data.
+    pub reason: String,
+}
+
+/// Reply to [`AdjustStock`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Adjusted {
+    /// By how much what is free changed.
+    pub quantity: i64,
+    /// Whether this very finding had been booked before.
+    pub repeated: bool,
+}
+
+/// What the public is told of a product's stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Availability {
+    /// Which product.
+    pub sku: Sku,
+    /// How many could be bought.
+    pub available: i64,
+    /// The time of the last movement that this count has in it: it is a read model, and may be behind.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub as_of: Timestamp,
+}
+
+/// One movement of a product's free stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StockMovement {
+    /// Where it stands among all of them; what a page goes on from.
+    #[serde(skip)]
+    pub place: [i64; 3],
+    /// When.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What: an event's name.
+    pub what: String,
+    /// How much more, or less, was free after it.
+    pub quantity: i64,
+    /// The order, receipt or adjustment.
+    pub of: String,
+    /// Why, where it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who, as `role:id`.
+    pub actor: String,
+    /// The trace id.
+    pub correlation: String,
+}
+
 impl InventoryReserved {
     /// Its name on the bus.
     pub const KIND: &'static str = "InventoryReserved";
@@ -130,7 +235,11 @@ pub mod refusals {
     pub const NOT_RESERVED: &str = "not_reserved";
     /// Releasing what has been shipped.
     pub const ALREADY_SHIPPED: &str = "already_shipped";
-    /// The receipt's key came before with other lines.
+    /// A product that was never received.
+    pub const UNKNOWN_PRODUCT: &str = "unknown_product";
+    /// Fewer would be free than nothing: some are kept for orders.
+    pub const BELOW_ZERO: &str = "below_zero";
+    /// The key came before with other lines, or another finding.
     pub const KEY_REUSED: &str = "key_reused";
 }
 
@@ -149,4 +258,15 @@ pub trait Inventory: Send + Sync {
     async fn receive(&self, context: Context, batch: Vec<ReceiveStock>) -> Vec<Answer<StockReceived>>;
     /// The levels of these products; one never received is not in the answer.
     async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>>;
+}
+
+/// What inventory can do for staff and for the public.
+#[async_trait]
+pub trait StockKeeping: Send + Sync {
+    /// Books what was found. Refusals: `unknown_product`, `below_zero`, `key_reused`.
+    async fn adjust(&self, context: Context, wish: AdjustStock) -> Answer<Adjusted>;
+    /// The movements of a product's free stock, the newest first, strictly before a place; at most `limit`, up to 200.
+    async fn movements(&self, sku: Sku, before: Option<[i64; 3]>, limit: u16) -> Answer<Vec<StockMovement>>;
+    /// What the public is told of these products; one never received is not in the answer.
+    async fn availability(&self, skus: Vec<Sku>) -> Answer<Vec<Availability>>;
 }

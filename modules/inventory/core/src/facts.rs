@@ -20,6 +20,7 @@ const FACTS: &str = "select order_id, state, lines, version, orders_seen, expire
 /// Each SKU that any of the three tables names, where they disagree. One statement, so one moment.
 const VIOLATIONS: &str = "with receipts as ( \
          select l.key as sku, sum(l.value::int8)::int8 as n from receipt, json_each_text(lines) l group by 1), \
+     found as (select sku, sum(quantity)::int8 as found from adjustment group by sku), \
      moved as ( \
          select l.key as sku, \
              coalesce(sum(l.value::int8) filter (where state <> 'shipped'), 0)::int8 as kept, \
@@ -29,10 +30,10 @@ const VIOLATIONS: &str = "with receipts as ( \
          select sku, coalesce(on_hand, 0) as on_hand, coalesce(reserved, 0) as reserved, \
              coalesce(shipped, 0) as shipped, coalesce(received, 0) as received, \
              coalesce(adjusted, 0) as adjusted, coalesce(receipts.n, 0) as receipts, \
-             coalesce(kept, 0) as kept, coalesce(gone, 0) as gone \
-         from stock full join receipts using (sku) full join moved using (sku)) \
+             coalesce(kept, 0) as kept, coalesce(gone, 0) as gone, coalesce(found, 0) as found \
+         from stock full join receipts using (sku) full join moved using (sku) full join found using (sku)) \
      select * from judged where on_hand + reserved + shipped <> received - adjusted \
-     or least(on_hand, reserved, shipped, received, adjusted) < 0 \
+     or least(on_hand, reserved, shipped, received) < 0 or adjusted <> -found \
      or received <> receipts or reserved <> kept or shipped <> gone order by sku limit 100";
 
 /// What inventory knows of one order.
@@ -63,6 +64,8 @@ pub struct StockViolation {
     pub kept: i64,
     /// Sum of the lines of shipped reservations; must be `shipped`.
     pub gone: i64,
+    /// Sum of what adjustments found; `adjusted` must be the same below nought.
+    pub found: i64,
 }
 
 #[derive(FromRow)]
@@ -84,6 +87,7 @@ struct ViolationRow {
     receipts: i64,
     kept: i64,
     gone: i64,
+    found: i64,
 }
 
 impl Inventory {
@@ -122,7 +126,13 @@ impl From<FactRow> for ReservationFact {
 
 impl From<ViolationRow> for StockViolation {
     fn from(row: ViolationRow) -> Self {
-        Self { level: row.level.into(), receipts: row.receipts, kept: row.kept, gone: row.gone }
+        Self {
+            level: row.level.into(),
+            receipts: row.receipts,
+            kept: row.kept,
+            gone: row.gone,
+            found: row.found,
+        }
     }
 }
 

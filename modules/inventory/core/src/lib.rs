@@ -4,11 +4,14 @@
 //! batch in constant statements; `receive` books deliveries; `expire` gives back what nobody confirmed;
 //! `shipped` listens to orders; `levels` and `facts` only read.
 
+mod adjust;
 mod confirm;
 mod desk;
 mod expire;
 mod facts;
 mod levels;
+mod movements;
+mod public;
 mod receive;
 mod release;
 mod reservation;
@@ -22,13 +25,15 @@ use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, Context, Sku};
 use banyan_store::{Schema, Store};
 use inventory_api::{
-    ConfirmReservation, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock, StockLevel,
-    StockReceived, StockReleased, StockReserved,
+    AdjustStock, Adjusted, Availability, ConfirmReservation, ReceiveStock, ReleaseStock,
+    ReservationConfirmed, ReserveStock, StockLevel, StockMovement, StockReceived, StockReleased,
+    StockReserved,
 };
 use sqlx::migrate::Migrator;
 
 pub use expire::{ExpiryReconciler, GROUP};
 pub use facts::{ReservationFact, StockViolation};
+pub use public::PublicStockConsumer;
 pub use reservation::ReservationState;
 pub use shipped::OrdersConsumer;
 
@@ -41,7 +46,7 @@ pub fn schema() -> Schema {
     Schema {
         name: inventory_api::NAME,
         migrations: &MIGRATIONS,
-        insert_only: &["receipt"],
+        insert_only: &["receipt", "adjustment"],
         reads_statistics: false,
     }
 }
@@ -85,5 +90,20 @@ impl inventory_api::Inventory for Inventory {
 
     async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>> {
         desk::answer(levels::read(&self.store, &skus).await.map(Answer::Done))
+    }
+}
+
+#[async_trait]
+impl inventory_api::StockKeeping for Inventory {
+    async fn adjust(&self, context: Context, wish: AdjustStock) -> Answer<Adjusted> {
+        desk::answer(adjust::run(&self.store, &context, &wish).await)
+    }
+
+    async fn movements(&self, sku: Sku, before: Option<[i64; 3]>, limit: u16) -> Answer<Vec<StockMovement>> {
+        desk::answer(movements::read(&self.store, &sku, before, limit).await.map(Answer::Done))
+    }
+
+    async fn availability(&self, skus: Vec<Sku>) -> Answer<Vec<Availability>> {
+        desk::answer(public::read(&self.store, &skus).await.map(Answer::Done))
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use banyan_kernel::{Answer, Context, Sku};
-use banyan_store::{Locks, Store, StoreError, Write, by_halves};
+use banyan_kernel::{Answer, Context, Json, Sku, Timestamp};
+use banyan_store::{Locks, Store, StoreError, Tell, Write, by_halves};
 use futures::future::BoxFuture;
-use inventory_api::{ReceiveStock, StockReceived, refusals};
+use inventory_api::{GoodsReceived, ReceiveStock, StockReceived, refusals};
 use sqlx::types::Json as SqlJson;
 
 use crate::{
+    adjust::{changes, subject},
     desk::answer,
     reservation::{Lines, fold, json},
     stock,
@@ -95,5 +96,22 @@ async fn insert(
         .bind(sums.values().copied().collect::<Vec<_>>())
         .execute(write.connection())
         .await?;
-    Ok(())
+    let now = store.clock().now();
+    let told: Vec<Tell> = new.iter().map(|(key, lines)| told(key, lines, context, now)).collect();
+    write.tell(&told).await
+}
+
+fn told(key: &str, lines: &Lines, context: &Context, at: Timestamp) -> Tell {
+    let lines = changes(lines.iter().map(|(sku, quantity)| (sku.clone(), quantity.get())));
+    Tell {
+        kind: GoodsReceived::KIND,
+        subject: subject("receipt", key),
+        sequence: 1,
+        schema_version: 1,
+        // A struct of texts and numbers always has a JSON form.
+        data: serde_json::to_value(GoodsReceived { lines }).unwrap_or(Json::Null),
+        at,
+        causation: subject("receipt", key),
+        context: context.clone(),
+    }
 }

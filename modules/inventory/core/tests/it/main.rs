@@ -7,5 +7,6 @@ mod facts;
 mod poison;
 mod shipped;
 mod statements;
+mod stock_keeping;
 mod wal;
 mod world;

@@ -49,9 +49,9 @@ impl World {
     }
 
     /// What was told: kind, subject, sequence, in the order of the outbox. Read without its horizon, which
-    /// other tests of this cluster hold back.
+    /// other tests of this cluster hold back; deliveries are not about an order and left out.
     pub async fn told(&self) -> Vec<(String, String, i64)> {
-        let told = "select type, aggregateid, sequence from outbox order by epoch, xid, seq";
+        let told = "select type, aggregateid, sequence from outbox where type <> 'GoodsReceived' order by epoch, xid, seq";
         sqlx::query_as(told).fetch_all(self.store.pool()).await.expect("the outbox")
     }
 
