@@ -224,6 +224,7 @@ pub fn compose(
         saga(orders.saga(parts.ports.clone(), config)),
         payment_intents(&payments),
         refund_intents(&payments),
+        payment_looks(&payments),
         shipment_intents(&shipping),
         late_orders(mails, settings.late, is_sent),
     ];
@@ -315,6 +316,11 @@ fn payment_intents(payments: &Arc<payments_core::Payments>) -> Reconciler {
 fn refund_intents(payments: &payments_core::Payments) -> Reconciler {
     let reconciler = payments_core::RefundReconciler::new(payments);
     Reconciler::new(payments_core::REFUND_GROUP, |held, stop| reconciler.run(held, stop))
+}
+
+fn payment_looks(payments: &payments_core::Payments) -> Reconciler {
+    let reconciler = payments_core::LookReconciler::new(payments);
+    Reconciler::new(payments_core::LOOK_GROUP, |held, stop| reconciler.run(held, stop))
 }
 
 fn shipment_intents(shipping: &Arc<shipping_core::Shipping>) -> Reconciler {

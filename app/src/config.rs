@@ -73,6 +73,8 @@ pub struct Outside {
     pub secret: String,
     /// For the sandbox's own control interface: faults, books.
     pub control: Option<String>,
+    /// What the gateway signs its webhooks with; more than one while they are rotated, none where it sends none.
+    pub webhook_secrets: Vec<String>,
 }
 
 impl std::fmt::Debug for Outside {

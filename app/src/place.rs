@@ -9,6 +9,7 @@ use std::{
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Why the folder cannot be used.
@@ -62,6 +63,14 @@ pub struct Running {
     pub api: String,
     /// `http://HOST:PORT` of the admin API.
     pub admin: String,
+}
+
+impl Secrets {
+    /// What the private sandbox signs its webhooks with: made of what it is known by, so that one file holds both.
+    #[must_use]
+    pub fn webhook(&self) -> String {
+        format!("whsec_{}", hex::encode(Sha256::digest(format!("webhook {}", self.gateway))))
+    }
 }
 
 impl Place {

@@ -9,7 +9,7 @@ use axum::Router;
 use banyan_host::{Metrics, MetricsError, Work};
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
-    Identity, Keys, ServerLimits, TokenError,
+    Identity, Keys, ServerLimits, TokenError, WebhookSecrets,
     identity::{Limits, Oidc},
 };
 use banyan_postgres::{Cluster, StopMode};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin},
-    api::{self, Api, Coalescer},
+    api::{self, Api, Coalescer, Webhooks},
     compose::{self, MailServer, MailServerError, Settings, Stores, Swap},
     config::Config,
     faults::FaultBook,
@@ -111,7 +111,8 @@ impl RunningShop {
         let identity = Identity::new(keys, oidc, Limits::new(config.rates.principal, config.rates.address));
         let (api_socket, admin_socket) = (listen(config.listen).await?, listen(config.admin_listen).await?);
         let database = Database::start(&config, &place);
-        let sandbox = Sandbox::start(&config, &place, &secrets);
+        let api_address = address(&api_socket);
+        let sandbox = Sandbox::start(&config, &place, &secrets, &api_address);
         let (database, sandbox) = both(tokio::join!(database, sandbox)).await?;
         let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
@@ -133,6 +134,11 @@ impl RunningShop {
         let work = Work::start(instance, &shop.bus, modules);
         let api = Api {
             identity: identity.clone(),
+            webhooks: Webhooks {
+                gateway: WebhookSecrets::new(outside.webhook_secrets.clone()),
+                payments: shop.payments.clone(),
+                clock: clock.clone(),
+            },
             staff_log: stores.staff_log(),
             coalescer: Coalescer::start(shop.orders.clone()),
             orders_signal: shop.orders.signal(),

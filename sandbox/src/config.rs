@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::faults::Profile;
+use crate::webhooks::Webhook;
 
 /// What a sandbox is started with.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub very_late_ms: u64,
     /// The delay of `pm_sandbox_slow`.
     pub slow_ms: u64,
+    /// Whom the gateway tells of its own accord, if anybody.
+    pub webhook: Option<Webhook>,
 }
 
 impl Config {
@@ -50,6 +53,7 @@ impl Config {
             late_ms: 2_000,
             very_late_ms: 20_000,
             slow_ms: 1_000,
+            webhook: None,
         }
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! One request, file by file: `serve` (the connection), `router` (who may), `posted` with `gateway/form` or
 //! `carrier/json` (what was sent), the use case (`gateway/authorise`, ...), `deliver` (its fault), `ledger`
-//! (the pure core: key, decision, line), `world` (what is known), `book` (on disk), `answer`.
+//! (the pure core: key, decision, line), `world` (what is known), `book` (on disk), `answer`; what is told of its own accord:
+//! `webhooks`.
 
 mod answer;
 mod book;
@@ -26,6 +27,7 @@ mod router;
 mod sandbox;
 mod serve;
 mod step;
+mod webhooks;
 mod wire;
 mod world;
 
@@ -39,3 +41,4 @@ pub use faults::{
 pub use gateway::{Decline, Intent, Refund, Status};
 pub use serve::{ServeError, serve};
 pub use step::{Address, Party, Step};
+pub use webhooks::{Webhook, WebhookFaults};

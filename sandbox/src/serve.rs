@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tower::Service as _;
 
 use crate::book::BookError;
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::router::router;
 use crate::sandbox::Sandbox;
+use crate::webhooks::tell;
 use crate::wire::Wire;
 
 const MOST_CONNECTIONS: usize = 4_096;
@@ -69,6 +71,8 @@ pub async fn serve(
     let sandbox = Arc::new(opened.expect("opening the book does not panic")?);
     let bound = listener.local_addr().map_err(|error| ServeError::Listen(address, error))?;
     tracing::info!(%bound, book = %sandbox.book.path().display(), "the sandbox listens");
+    let tells = sandbox.config.webhook.clone().map(Arc::new);
+    let tells = tells.map(|to| AbortOnDropHandle::new(tokio::spawn(tell(sandbox.clone(), to))));
     ready(bound);
     let mut connections = Connections::new(router(sandbox.clone()));
     let ended = tokio::select! {
@@ -78,6 +82,7 @@ pub async fn serve(
     };
     drop(listener);
     connections.close().await;
+    drop(tells);
     ended
 }
 

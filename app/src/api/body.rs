@@ -2,8 +2,9 @@
 
 use axum::{
     Json,
+    body::Bytes,
     extract::{FromRequest, Request, rejection::JsonRejection},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
 };
 use banyan_net::Problem;
 use serde::de::DeserializeOwned;
@@ -20,6 +21,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Json::<T>::from_request(request, state).await.map_err(|rejection| explain(&rejection))?;
         Ok(Self(value))
     }
+}
+
+/// A JSON body as it was sent, to the byte: what it is signed by.
+pub(crate) struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !says_json(request.headers()) {
+            return Err(json_only());
+        }
+        let bytes = Bytes::from_request(request, state).await;
+        Ok(Self(bytes.map_err(|rejection| unread(rejection.status(), &rejection))?))
+    }
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn json_only() -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_only", "send Content-Type: application/json")
 }
 
 /// Said by whoever notices first: the limit, or the reader of the body.
@@ -39,17 +64,19 @@ fn explain(rejection: &JsonRejection) -> Problem {
         JsonRejection::JsonDataError(_) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", text)
         }
-        JsonRejection::MissingJsonContentType(_) => Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "json_only",
-            "send Content-Type: application/json",
-        ),
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-        other if is_late(other) => Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_too_slow",
-            format!("a body arrives within {} s", super::BODY_TIME_MAX.as_secs()),
-        ),
-        _ => Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body did not arrive whole"),
+        JsonRejection::MissingJsonContentType(_) => json_only(),
+        other => unread(other.status(), other),
     }
+}
+
+/// A body that did not arrive.
+fn unread(status: StatusCode, error: &(dyn std::error::Error + 'static)) -> Problem {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large();
+    }
+    if is_late(error) {
+        let detail = format!("a body arrives within {} s", super::BODY_TIME_MAX.as_secs());
+        return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail);
+    }
+    Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body did not arrive whole")
 }

@@ -17,6 +17,7 @@ mod refunds;
 mod staff_actions;
 mod stock;
 mod trace;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,6 +44,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+pub use webhooks::Webhooks;
 
 use crate::staff_log::{self, StaffLog};
 
@@ -70,6 +72,8 @@ pub struct Api {
     pub refunds: Arc<dyn Refunds>,
     /// The notifications module.
     pub notifications: Arc<dyn Notifications>,
+    /// Who tells of their own accord.
+    pub webhooks: Webhooks,
     /// What staff did.
     pub staff_log: StaffLog,
     /// Places orders, those that wait together in one commit.
@@ -100,6 +104,7 @@ impl Api {
         (name = "inventory", description = "What is there (staff)."),
         (name = "customers", description = "How a person is reached."),
         (name = "mails", description = "What was told to a customer."),
+        (name = "webhooks", description = "What others tell of their own accord."),
         (name = "staff", description = "What staff did (staff)."),
         (name = "health", description = "For load balancers.")
     )
@@ -166,6 +171,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(customers::show_customer))
         .routes(routes!(mails::list_mails))
         .routes(routes!(mails::show_mail))
+        .routes(routes!(webhooks::hear_gateway))
         .routes(routes!(staff_actions::list_staff_actions))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))

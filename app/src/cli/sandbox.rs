@@ -2,7 +2,8 @@
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use banyan_sandbox::{Config, Profile, SystemClock, serve};
+use axum::http::Uri;
+use banyan_sandbox::{Config, Profile, SystemClock, Webhook, WebhookFaults, serve};
 use clap::Args;
 
 use super::serve::stop_signal;
@@ -35,12 +36,31 @@ pub(super) struct SandboxArgs {
     /// How long the card `pm_sandbox_slow` takes; its key is in flight meanwhile.
     #[arg(long, default_value_t = 1_000)]
     slow_ms: u64,
+    /// Tells this address (`http://HOST:PORT/PATH`) what happens, signed with `BANYAN_WEBHOOK_SECRET`.
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<Uri>,
+    /// Of what types of events it tells.
+    #[arg(long, value_delimiter = ',', default_value = "charge.refunded", value_name = "TYPES")]
+    webhook_events: Vec<String>,
+    /// What goes wrong with them on their way: `none`, or `twice=5%,late=5%`.
+    #[arg(long, default_value = "none")]
+    webhook_faults: WebhookFaults,
 }
 
 pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
     let secret = |name: &str| std::env::var(name).map_err(|_| format!("set {name}"));
     let profile: Profile = args.faults.parse().map_err(|error| format!("--faults: {error}"))?;
+    let webhook = match args.webhook_url {
+        Some(url) => Some(Webhook {
+            url,
+            secret: secret("BANYAN_WEBHOOK_SECRET")?,
+            events: args.webhook_events,
+            faults: args.webhook_faults,
+        }),
+        None => None,
+    };
     let config = Config {
+        webhook,
         listen: SocketAddr::from(([127, 0, 0, 1], args.port)),
         seed: args.seed,
         profile,

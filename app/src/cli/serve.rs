@@ -26,7 +26,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
     /// Another outside world than the private sandbox: `http://HOST:PORT`; its secret is
-    /// `BANYAN_GATEWAY_SECRET`, its control token, if any, `BANYAN_CONTROL_TOKEN`.
+    /// `BANYAN_GATEWAY_SECRET`, its control token, if any, `BANYAN_CONTROL_TOKEN`; what its webhooks are signed with, if it
+    /// sends any, `BANYAN_WEBHOOK_SECRETS` (several, joined by commas, while they are rotated).
     #[arg(long, env = "BANYAN_GATEWAY_URL", value_name = "URL")]
     gateway_url: Option<String>,
     /// Lets faults be injected.
@@ -152,7 +153,14 @@ impl ServeArgs {
         let secret =
             std::env::var("BANYAN_GATEWAY_SECRET").map_err(|_| "set BANYAN_GATEWAY_SECRET".to_owned())?;
         let control = std::env::var("BANYAN_CONTROL_TOKEN").ok();
-        Ok(Some(Outside { address: address.trim_end_matches('/').to_owned(), secret, control }))
+        let webhook_secrets = std::env::var("BANYAN_WEBHOOK_SECRETS").unwrap_or_default();
+        let webhook_secrets = webhook_secrets.split(',').map(|secret| secret.trim().to_owned()).collect();
+        Ok(Some(Outside {
+            webhook_secrets,
+            address: address.trim_end_matches('/').to_owned(),
+            secret,
+            control,
+        }))
     }
 }
 

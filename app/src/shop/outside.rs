@@ -54,6 +54,8 @@ struct Plan {
     faults: String,
     seed: u64,
     port: u16,
+    /// Where it tells what was given back by hand.
+    webhook: String,
 }
 
 impl Sandbox {
@@ -62,6 +64,7 @@ impl Sandbox {
         config: &Config,
         place: &Place,
         secrets: &Secrets,
+        api: &str,
     ) -> Result<Option<Self>, StartError> {
         if config.outside.is_some() {
             return Ok(None);
@@ -79,6 +82,7 @@ impl Sandbox {
             faults,
             seed: config.faults.unwrap_or(0),
             port,
+            webhook: format!("{api}/v1/webhooks/payments"),
         };
         let (child, left) = match launch(&plan).await {
             // Somebody else took the port meanwhile.
@@ -90,6 +94,7 @@ impl Sandbox {
             address: format!("http://127.0.0.1:{}", left.port),
             secret: secrets.gateway.clone(),
             control: Some(secrets.control.clone()),
+            webhook_secrets: vec![secrets.webhook()],
         };
         let pid = Arc::new(Mutex::new(Some(left)));
         let supervisor = tokio::spawn(supervise(plan, child, pid.clone()));
@@ -144,6 +149,9 @@ async fn launch(plan: &Plan) -> Result<(Child, Left), StartError> {
         // Longer than the development run holds stock: the slow card meets an expired hold.
         .args(["--slow-ms", "12000", "--book"])
         .arg(plan.root.join("book"))
+        // Of what the shop asks for itself it hears by the answer.
+        .args(["--webhook-url", &plan.webhook, "--webhook-events", "charge.refunded"])
+        .env("BANYAN_WEBHOOK_SECRET", plan.secrets.webhook())
         .env("BANYAN_GATEWAY_SECRET", &plan.secrets.gateway)
         .env("BANYAN_CONTROL_TOKEN", &plan.secrets.control)
         // A shop's Ctrl-C is for the shop: it stops the sandbox last.

@@ -14,3 +14,4 @@ mod readme;
 mod refunds;
 mod shop;
 mod stock;
+mod webhooks;

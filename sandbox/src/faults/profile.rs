@@ -17,6 +17,21 @@ impl Rate {
         (0.0..=100.0).contains(&percent).then(|| Self((percent * 10_000.0).round() as u32))
     }
 
+    /// `1.5%`, as `part` of a text.
+    pub(crate) fn parse(part: &str, percent: &str) -> Result<Self, ProfileError> {
+        let digits = percent.strip_suffix('%').ok_or_else(|| wrong(part, "the share ends with %"))?;
+        let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let behind = digits.split_once('.').map_or(0, |(_, behind)| behind.len());
+        if !plain || behind > 4 {
+            return Err(wrong(
+                part,
+                "the share is a plain decimal number with at most 4 digits behind the point",
+            ));
+        }
+        let number = digits.parse().map_err(|_| wrong(part, "the share is not a number"))?;
+        Self::from_percent(number).ok_or_else(|| wrong(part, "the share is between 0% and 100%"))
+    }
+
     /// In millionths.
     pub const fn per_million(self) -> u32 {
         self.0
@@ -35,6 +50,12 @@ impl fmt::Display for Rate {
 pub struct ProfileError {
     part: String,
     reason: String,
+}
+
+impl ProfileError {
+    pub(crate) fn new(part: &str, reason: &str) -> Self {
+        Self { part: part.to_owned(), reason: reason.to_owned() }
+    }
 }
 
 /// How often each kind of fault meets each step.
@@ -130,25 +151,11 @@ fn cell(part: &str) -> Result<((Step, FaultKind), Rate), ProfileError> {
     if kind == FaultKind::Refuse && !step.may_be_refused() {
         return Err(wrong(part, "undoing is never refused"));
     }
-    Ok(((step, kind), rate(part, percent)?))
-}
-
-fn rate(part: &str, percent: &str) -> Result<Rate, ProfileError> {
-    let digits = percent.strip_suffix('%').ok_or_else(|| wrong(part, "the share ends with %"))?;
-    let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let behind = digits.split_once('.').map_or(0, |(_, behind)| behind.len());
-    if !plain || behind > 4 {
-        return Err(wrong(
-            part,
-            "the share is a plain decimal number with at most 4 digits behind the point",
-        ));
-    }
-    let number = digits.parse().map_err(|_| wrong(part, "the share is not a number"))?;
-    Rate::from_percent(number).ok_or_else(|| wrong(part, "the share is between 0% and 100%"))
+    Ok(((step, kind), Rate::parse(part, percent)?))
 }
 
 fn wrong(part: &str, reason: &str) -> ProfileError {
-    ProfileError { part: part.to_owned(), reason: reason.to_owned() }
+    ProfileError::new(part, reason)
 }
 
 #[cfg(test)]

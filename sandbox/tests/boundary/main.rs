@@ -7,3 +7,4 @@ mod control;
 mod faults;
 mod gateway;
 mod outside;
+mod webhooks;

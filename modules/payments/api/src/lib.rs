@@ -1,7 +1,7 @@
 //! Contract of payments: hold money, take it, give it back.
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Money, OrderId, Timestamp};
+use banyan_kernel::{Answer, Command, Json, Money, OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -164,6 +164,8 @@ pub mod refusals {
     pub const MORE_THAN_TAKEN: &str = "more_than_taken";
     /// The key came before with another wish.
     pub const KEY_REUSED: &str = "key_reused";
+    /// What the gateway told is no event.
+    pub const INVALID_EVENT: &str = "invalid_event";
 }
 
 /// What payments can do for others. Batches answer in the order asked; a repeat of an id gets the first
@@ -189,4 +191,22 @@ pub trait Refunds: Send + Sync {
     async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>>;
     /// What was given back of an order, the first first.
     async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>>;
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heard {
+    /// A look-up is due because of it.
+    Noted,
+    /// It concerns no payment of this shop, is of a type that nobody waits for, or came before.
+    Ignored,
+}
+
+/// What the gateway tells of its own accord.
+#[async_trait]
+pub trait GatewayEvents: Send + Sync {
+    /// Hears an event, of which it was proved that the gateway sent it. It is a hint and no more: what it says is looked up, so
+    /// that it may come twice, late, or in any order. Refusals: `invalid_event`.
+    async fn hear(&self, event: Json) -> Answer<Heard>;
 }

@@ -1,7 +1,9 @@
 //! The gateway: Stripe-shaped PaymentIntents, spoken in forms.
 
-use banyan_kernel::{CommandId, Json, Refusal};
+use banyan_kernel::{CommandId, Json, OrderId, Refusal, TraceParent, stable_hash};
 use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Record, Reply};
+
+use sqlx::types::Uuid;
 
 use crate::payment::{Payment, State};
 
@@ -53,6 +55,49 @@ impl Gateway {
         self.caller.call(call).await
     }
 
+    /// All that was given back of a payment.
+    pub(crate) async fn given_back(
+        &self,
+        trace: &TraceParent,
+        reference: &str,
+        delivery: i32,
+    ) -> Outcome<Vec<GivenBack>> {
+        let of =
+            [("payment_intent".to_owned(), reference.to_owned()), ("limit".to_owned(), "100".to_owned())];
+        match self.get(trace, "look up refunds", format!("/v1/refunds?{}", form(&of)), delivery).await {
+            Ok(Reply { status: 200, body }) => {
+                let whole = body["data"].as_array().filter(|_| body["has_more"] != true);
+                let all = whole.and_then(|all| all.iter().map(GivenBack::read).collect());
+                let unclear = || Outcome::Unclear("a list that is none, or goes on".to_owned());
+                all.map_or_else(unclear, Outcome::Done)
+            }
+            Ok(reply) => Outcome::Broken(format!("the look-up was answered {}", reply.status)),
+            Err(error) => Outcome::from(error),
+        }
+    }
+
+    /// Whose payment the gateway's id stands for; `Absent` where it is none of this shop.
+    pub(crate) async fn order_of(&self, reference: &str) -> Outcome<OrderId> {
+        let trace = TraceParent::root(Uuid::from_u128(u128::from(stable_hash(reference.as_bytes())) | 1));
+        match self.get(&trace, "look up whose", format!("{INTENTS}/{reference}"), 1).await {
+            Ok(Reply { status: 200, body }) => order_in(&body).map_or(Outcome::Absent, Outcome::Done),
+            Ok(Reply { status: 404, .. }) => Outcome::Absent,
+            Ok(reply) => Outcome::Unclear(format!("the look-up was answered {}", reply.status)),
+            Err(error) => Outcome::from(error),
+        }
+    }
+
+    async fn get(
+        &self,
+        trace: &TraceParent,
+        step: &str,
+        path: String,
+        delivery: i32,
+    ) -> Result<Reply, CallError> {
+        let call = Call { trace, step, method: Method::GET, path, body: None, key: None, delivery };
+        self.caller.call(call).await
+    }
+
     async fn look_up(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
         let reference = payment.reference.as_deref().unwrap_or_default();
         let path = match payment.state {
@@ -68,18 +113,81 @@ impl Gateway {
             }
             _ => format!("{INTENTS}/{reference}"),
         };
-        let (step, delivery) = (format!("look up {}", id.step), payment.intent.tries);
-        let call = Call {
-            trace: &payment.trace,
-            step: &step,
-            method: Method::GET,
-            path,
-            body: None,
-            key: None,
-            delivery,
-        };
-        self.caller.call(call).await
+        self.get(&payment.trace, &format!("look up {}", id.step), path, payment.intent.tries).await
     }
+}
+
+/// Money given back, as the gateway lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GivenBack {
+    pub(crate) id: String,
+    pub(crate) amount_minor: i64,
+    /// By whom it was asked for, if by us.
+    pub(crate) step: Option<String>,
+    pub(crate) attempt: Option<String>,
+    /// It was, and came back.
+    pub(crate) failed: bool,
+}
+
+impl GivenBack {
+    fn read(refund: &Json) -> Option<Self> {
+        let of_us = |name: &str| refund["metadata"][name].as_str().map(str::to_owned);
+        Some(Self {
+            id: refund["id"].as_str().filter(|id| is_id(id))?.to_owned(),
+            amount_minor: refund["amount"].as_i64().filter(|minor| *minor > 0)?,
+            step: of_us("step"),
+            attempt: of_us("attempt"),
+            failed: matches!(status(refund), "failed" | "canceled"),
+        })
+    }
+}
+
+/// What an event of the gateway is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// Where a payment stands.
+    Standing,
+    /// What was given back of it.
+    GivenBack,
+}
+
+/// An event of the gateway, as far as it is looked at: all else in it is hearsay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// The event's id.
+    pub(crate) event: String,
+    pub(crate) about: About,
+    /// Whose, where it says so.
+    pub(crate) order: Option<OrderId>,
+    /// The payment's id at the gateway, where it says so.
+    pub(crate) reference: Option<String>,
+}
+
+/// Reads an event; none, where it is about nothing that is looked up here.
+pub(crate) fn hint(event: &Json) -> Result<Option<Hint>, &'static str> {
+    let id = event["id"].as_str().filter(|id| is_id(id)).ok_or("an event has an id of letters and digits")?;
+    let kind = event["type"].as_str().ok_or("an event has a type")?;
+    let about = match kind.split_once('.') {
+        Some(("payment_intent", _)) => About::Standing,
+        Some(("refund", _) | ("charge", "refunded" | "refund.updated")) => About::GivenBack,
+        _ => return Ok(None),
+    };
+    let object = &event["data"]["object"];
+    let reference = match object["object"].as_str() {
+        Some("payment_intent") => object["id"].as_str(),
+        _ => object["payment_intent"].as_str(),
+    };
+    let reference = reference.filter(|id| is_id(id)).map(str::to_owned);
+    Ok(Some(Hint { event: id.to_owned(), about, order: order_in(object), reference }))
+}
+
+fn order_in(object: &Json) -> Option<OrderId> {
+    object["metadata"]["order"].as_str()?.parse().ok()
+}
+
+/// Whether a text is an id as the gateway makes them, and as such safe in a path.
+fn is_id(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 pub(crate) fn form(fields: &[(String, String)]) -> String {

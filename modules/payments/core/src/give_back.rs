@@ -7,7 +7,7 @@ use payments_api::{GiveBack, RefundView, refusals};
 
 use crate::{
     payment::State as Paid,
-    refunds::{Refund, Refunds, State},
+    refunds::{Refund, Refunds, State, next_of},
 };
 
 /// A client's key and wish; a repeat of the key gets the first answer.
@@ -31,7 +31,7 @@ pub(crate) fn judge(row: Option<&Refunds>, command: &Command<GiveBack>) -> Judge
     }
     let mut asked = row.clone();
     asked.list.push(Refund {
-        n: i32::try_from(row.list.len()).unwrap_or(i32::MAX).saturating_add(1),
+        n: next_of(&row.list),
         key: wish.key.clone(),
         amount_minor,
         reason: wish.reason.clone(),

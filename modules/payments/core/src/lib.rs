@@ -3,14 +3,17 @@
 //!
 //! One command, file by file: `authorise` (what it means for the row), [`banyan_net::outbound::ask`] (intent,
 //! call, outcome), `gateway` (the call), `till` (what becomes of the row), `ledger` (the movement and the event
-//! told with it), `reconcile` (what has no outcome yet).
+//! told with it), `reconcile` (what has no outcome yet). What the gateway tells of its own accord is heard in `hear`, and
+//! looked up in `look`.
 
 mod authorise;
 mod capture;
 mod facts;
 mod gateway;
 mod give_back;
+mod hear;
 mod ledger;
+mod look;
 mod payment;
 mod reconcile;
 mod refund;
@@ -21,21 +24,23 @@ mod void;
 pub use banyan_net::outbound::Callee as GatewayConfig;
 pub use facts::PaymentFact;
 pub use ledger::LedgerViolation;
-pub use reconcile::{GROUP, IntentReconciler, RefundReconciler};
+pub use look::LOOK_GROUP;
+pub use reconcile::{GROUP, IntentReconciler, LookReconciler, RefundReconciler};
 pub use refunds::REFUND_GROUP;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, OrderId};
+use banyan_kernel::{Answer, Command, Json, OrderId};
 use banyan_net::outbound::ask;
 use banyan_store::{Schema, Store, StoreError};
 use payments_api::{
-    AuthorisePayment, CapturePayment, GiveBack, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone,
-    RefundPayment, RefundView, VoidPayment,
+    AuthorisePayment, CapturePayment, GiveBack, Heard, PaymentAuthorisedReply, PaymentCapturedReply,
+    PaymentUndone, RefundPayment, RefundView, VoidPayment,
 };
 
 use gateway::Gateway;
+use look::LookDesk;
 use refunds::RefundDesk;
 use till::Till;
 
@@ -67,6 +72,10 @@ impl Payments {
 
     fn refund_desk(&self) -> RefundDesk {
         RefundDesk { store: self.0.store.clone(), gateway: self.0.gateway.clone() }
+    }
+
+    fn look_desk(&self) -> LookDesk {
+        LookDesk { store: self.0.store.clone(), gateway: self.0.gateway.clone() }
     }
 
     /// Where it keeps its truth.
@@ -112,5 +121,12 @@ impl payments_api::Refunds for Payments {
             Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
             Err(error) => Answer::Broken(error.to_string()),
         }
+    }
+}
+
+#[async_trait]
+impl payments_api::GatewayEvents for Payments {
+    async fn hear(&self, event: Json) -> Answer<Heard> {
+        hear::hear(self, &event).await
     }
 }

@@ -7,7 +7,7 @@ use banyan_store::{Held, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Payments, refunds::RefundDesk, till::Till};
+use crate::{Payments, look::LookDesk, refunds::RefundDesk, till::Till};
 
 /// The group whose slots the reconciler works on.
 pub const GROUP: &str = "payments.intents";
@@ -56,6 +56,30 @@ impl RefundReconciler {
     }
 
     /// Asks again for what is due in these slots. Tells for how many; the slower ones settle by themselves.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn turn(&self, slots: &[u16]) -> Result<usize, StoreError> {
+        self.0.turn(slots).await
+    }
+}
+
+/// Looks up what the gateway told of its own accord.
+pub struct LookReconciler(Reconciler<LookDesk>);
+
+impl LookReconciler {
+    /// Of these payments.
+    #[must_use]
+    pub fn new(payments: &Payments) -> Self {
+        Self(Reconciler::new(payments.look_desk()))
+    }
+
+    /// Works on the slots held until told to stop.
+    pub async fn run(self, held: watch::Receiver<BTreeMap<u16, Held>>, stop: CancellationToken) {
+        self.0.run(held, stop).await;
+    }
+
+    /// Looks up what is due in these slots. Tells for how many; the slower ones settle by themselves.
     ///
     /// # Errors
     /// As any statement.

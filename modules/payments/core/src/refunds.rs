@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use banyan_kernel::{CommandId, Context, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of};
+use banyan_kernel::{Actor, CommandId, Context, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of};
 use banyan_net::outbound::{Call, CallError, Caller, Changes, Desk, Intent, Method, Outcome, Record, Reply};
 use banyan_store::{Store, StoreError, Write};
 use payments_api::{RefundState, RefundView};
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
-    gateway::{FORM, Gateway, declined, form, status},
+    gateway::{FORM, Gateway, GivenBack, declined, form, status},
     ledger::{self, Kind, Movement},
     payment::{self, Payment, State as Paid},
 };
@@ -19,6 +19,10 @@ use crate::{
 pub const REFUND_GROUP: &str = "payments.refunds";
 /// The step's name in command ids, at the gateway too: it is another one than the saga's own undo.
 const STEP: &str = "give_back";
+/// The saga's.
+const UNDO: &str = "refund";
+/// What the key of a refund begins with that was made at the gateway by hand; its id there follows.
+const THERE: &str = "gateway/";
 
 const READ: &str = "select order_id, n, key, amount_minor, reason, actor, at, state, tries, again, look_ups, first_sent_at, \
      next_try_at, refusal_code, refusal_detail, broken from refund where order_id = any($1) order by order_id, n";
@@ -64,10 +68,10 @@ pub(crate) struct Refund {
 /// All refunds of an order that was paid.
 #[derive(Clone, Debug)]
 pub(crate) struct Refunds {
-    order: OrderId,
-    trace: TraceParent,
+    pub(crate) order: OrderId,
+    pub(crate) trace: TraceParent,
     amount: Money,
-    reference: Option<String>,
+    pub(crate) reference: Option<String>,
     pub(crate) paid: Paid,
     version: i64,
     pub(crate) list: Vec<Refund>,
@@ -100,6 +104,36 @@ impl Refunds {
         self.amount.minor - done.map(|refund| refund.amount_minor).sum::<i64>()
     }
 
+    /// Whether a refund at the gateway is known here: asked for by us, or found before.
+    pub(crate) fn has(&self, found: &GivenBack) -> bool {
+        let asked = |refund: &Refund| {
+            !refund.key.starts_with(THERE)
+                && found.step.as_deref() == Some(STEP)
+                && found.attempt == Some(refund.n.to_string())
+        };
+        let found_before = |refund: &Refund| refund.key.strip_prefix(THERE) == Some(&found.id);
+        let known = self.list.iter().any(|refund| asked(refund) || found_before(refund));
+        known || found.step.as_deref() == Some(UNDO)
+    }
+
+    /// Takes in one that was made at the gateway by hand, and tells it.
+    pub(crate) fn found(&mut self, found: &GivenBack, context: &Context) -> Movement {
+        self.version += 1;
+        self.list.push(Refund {
+            n: next_of(&self.list),
+            key: format!("{THERE}{}", found.id),
+            amount_minor: found.amount_minor,
+            reason: "given back at the gateway".to_owned(),
+            actor: Actor::system("gateway").to_string(),
+            at: None,
+            state: State::Done,
+            refusal: None,
+            intent: Intent::default(),
+        });
+        let amount = Money { minor: found.amount_minor, currency: self.amount.currency };
+        Movement::of(Kind::Refunded, self.order, amount, self.version, found.id.clone(), context.clone())
+    }
+
     pub(crate) fn view(&self, refund: &Refund) -> RefundView {
         RefundView {
             n: refund.n.unsigned_abs(),
@@ -114,6 +148,11 @@ impl Refunds {
             at: refund.at,
         }
     }
+}
+
+/// The number of the refund after these.
+pub(crate) fn next_of(list: &[Refund]) -> i32 {
+    i32::try_from(list.len()).unwrap_or(i32::MAX).saturating_add(1)
 }
 
 impl Record for Refunds {
@@ -200,7 +239,8 @@ impl Desk for RefundDesk {
 
     async fn put(write: &mut Write, changes: Changes<'_, Self>, at: Timestamp) -> Result<(), StoreError> {
         // An order's first refund is as new as its second: the payment was there before both.
-        let rows: Vec<&Refunds> = changes.new.into_iter().chain(changes.old).collect();
+        let rows = changes.new.into_iter().chain(changes.old);
+        let rows: Vec<_> = rows.filter_map(|row| Some((row, row.last()?))).collect();
         put(write.connection(), &rows, at).await?;
         ledger::put(write, &changes.told, at).await
     }
@@ -329,41 +369,45 @@ fn refund(row: &PgRow) -> Result<Refund, sqlx::Error> {
     })
 }
 
-async fn put(connection: &mut PgConnection, rows: &[&Refunds], at: Timestamp) -> Result<(), sqlx::Error> {
+/// Puts these refunds of these payments, new or changed.
+pub(crate) async fn put(
+    connection: &mut PgConnection,
+    rows: &[(&Refunds, &Refund)],
+    at: Timestamp,
+) -> Result<(), sqlx::Error> {
     fn all<'a, T>(rows: &[(&'a Refunds, &'a Refund)], f: impl Fn(&'a Refunds, &'a Refund) -> T) -> Vec<T> {
         rows.iter().map(|(row, refund)| f(row, refund)).collect()
     }
-    let rows: Vec<(&Refunds, &Refund)> = rows.iter().filter_map(|row| Some((*row, row.last()?))).collect();
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(PUT)
-        .bind(all(&rows, |row, _| row.order.0))
-        .bind(all(&rows, |_, refund| refund.n))
-        .bind(all(&rows, |_, refund| refund.key.as_str()))
-        .bind(all(&rows, |_, refund| refund.amount_minor))
-        .bind(all(&rows, |_, refund| refund.reason.as_str()))
-        .bind(all(&rows, |_, refund| refund.actor.as_str()))
-        .bind(all(&rows, |row, _| slot_of(&row.order.to_string()) as i16))
-        .bind(all(&rows, |_, refund| match refund.state {
+        .bind(all(rows, |row, _| row.order.0))
+        .bind(all(rows, |_, refund| refund.n))
+        .bind(all(rows, |_, refund| refund.key.as_str()))
+        .bind(all(rows, |_, refund| refund.amount_minor))
+        .bind(all(rows, |_, refund| refund.reason.as_str()))
+        .bind(all(rows, |_, refund| refund.actor.as_str()))
+        .bind(all(rows, |row, _| slot_of(&row.order.to_string()) as i16))
+        .bind(all(rows, |_, refund| match refund.state {
             State::Asked => "asked",
             State::Done => "done",
             State::Refused => "refused",
         }))
-        .bind(all(&rows, |_, refund| refund.intent.tries))
-        .bind(all(&rows, |_, refund| refund.intent.again))
-        .bind(all(&rows, |_, refund| refund.intent.look_ups))
-        .bind(all::<Option<Timestamp>>(&rows, |_, refund| refund.intent.first_sent_at))
-        .bind(all::<Option<Timestamp>>(&rows, |_, refund| refund.intent.next_try_at))
-        .bind(all(&rows, |_, refund| refund.refusal.as_ref().map(|refusal| refusal.code.as_ref())))
-        .bind(all(&rows, |_, refund| refund.refusal.as_ref().map(|refusal| refusal.detail.as_str())))
-        .bind(all(&rows, |_, refund| refund.intent.broken.as_deref()))
+        .bind(all(rows, |_, refund| refund.intent.tries))
+        .bind(all(rows, |_, refund| refund.intent.again))
+        .bind(all(rows, |_, refund| refund.intent.look_ups))
+        .bind(all::<Option<Timestamp>>(rows, |_, refund| refund.intent.first_sent_at))
+        .bind(all::<Option<Timestamp>>(rows, |_, refund| refund.intent.next_try_at))
+        .bind(all(rows, |_, refund| refund.refusal.as_ref().map(|refusal| refusal.code.as_ref())))
+        .bind(all(rows, |_, refund| refund.refusal.as_ref().map(|refusal| refusal.detail.as_str())))
+        .bind(all(rows, |_, refund| refund.intent.broken.as_deref()))
         .bind(at)
         .execute(&mut *connection)
         .await?;
     sqlx::query(VERSION)
-        .bind(all(&rows, |row, _| row.order.0))
-        .bind(all(&rows, |row, _| row.version))
+        .bind(all(rows, |row, _| row.order.0))
+        .bind(all(rows, |row, _| row.version))
         .execute(connection)
         .await?;
     Ok(())

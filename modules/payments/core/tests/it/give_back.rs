@@ -12,21 +12,21 @@ use payments_core::RefundReconciler;
 use crate::world::World;
 
 /// 12.99 were taken.
-async fn taken(world: &World, name: &str) -> OrderId {
+pub(crate) async fn taken(world: &World, name: &str) -> OrderId {
     let order = order(name);
     ask_until_settled(world, || world.payments.authorise(vec![authorise(order, 1, "pm_card_visa")])).await;
     ask_until_settled(world, || world.payments.capture(vec![capture(order, 1)])).await;
     order
 }
 
-fn back(order: OrderId, key: &str, amount_minor: Option<i64>) -> Command<GiveBack> {
+pub(crate) fn back(order: OrderId, key: &str, amount_minor: Option<i64>) -> Command<GiveBack> {
     let actor = Actor { role: Role::Staff, id: "bob".to_owned() };
     let body = GiveBack { key: key.to_owned(), amount_minor, reason: "broken".to_owned() };
     Command { id: CommandId::new(order, "give_back", 0), context: Context { actor, ..context(order) }, body }
 }
 
 /// Asks again, with what is due asked for in between.
-async fn given(world: &World, wish: Command<GiveBack>) -> Answer<RefundView> {
+pub(crate) async fn given(world: &World, wish: Command<GiveBack>) -> Answer<RefundView> {
     let reconciler = RefundReconciler::new(&world.payments);
     let all: Vec<u16> = (0..SLOTS).collect();
     for _ in 0..1_000 {

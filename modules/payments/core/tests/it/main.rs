@@ -7,6 +7,7 @@ mod facts;
 mod faults;
 mod forgotten;
 mod give_back;
+mod hints;
 mod poison;
 mod race;
 mod slow;

@@ -1,0 +1,171 @@
+//! Looks up what was given back of a payment, and records what nobody here asked for: level-triggered, so that it is the same
+//! how often, when, and why it is due.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use banyan_kernel::{CommandId, Context, OrderId, Refusal, Timestamp, TraceParent};
+use banyan_net::outbound::{Caller, Changes, Desk, Intent, Outcome, Record};
+use banyan_store::{Store, StoreError, Write};
+use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
+
+use crate::{
+    gateway::{Gateway, GivenBack},
+    ledger::{self, Movement},
+    payment::State as Paid,
+    refunds::{self, Refunds, State},
+};
+
+/// The group whose slots the reconciler works on.
+pub const LOOK_GROUP: &str = "payments.looks";
+
+const READ: &str = "select order_id, hints, tries, look_ups, first_sent_at, next_try_at, broken from gateway_look \
+     where order_id = any($1) order by order_id";
+const DUE: &str = "select order_id from gateway_look where slot = any($1) and next_try_at is not null \
+     and (next_try_at <= $2 or next_try_at > $3) order by next_try_at limit $4";
+const UPDATE: &str = "update gateway_look l set tries = t.tries, look_ups = t.look_ups, first_sent_at = t.first, \
+     next_try_at = t.next, broken = t.broken from unnest($1::uuid[], $2::int4[], $3::int4[], $4::timestamptz[], \
+     $5::timestamptz[], $6::text[]) as t(o, tries, look_ups, first, next, broken) where l.order_id = t.o";
+
+/// A payment's refunds as they are known here, and the look-up.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    refunds: Refunds,
+    hints: i32,
+    intent: Intent,
+}
+
+impl Record for Look {
+    fn order(&self) -> OrderId {
+        self.refunds.order
+    }
+
+    fn trace(&mut self) -> &mut TraceParent {
+        &mut self.refunds.trace
+    }
+
+    fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    fn intent_mut(&mut self) -> &mut Intent {
+        &mut self.intent
+    }
+
+    fn command(&self) -> Option<CommandId> {
+        self.intent.next_try_at?;
+        Some(CommandId::new(self.refunds.order, "look", self.hints.unsigned_abs()))
+    }
+}
+
+impl Look {
+    /// Whether money of this payment is on its way by our own wish: what is found meanwhile may be that.
+    fn is_under_way(&self) -> bool {
+        let paid = matches!(self.refunds.paid, Paid::Authorising | Paid::Capturing | Paid::Refunding);
+        paid || self.refunds.last().is_some_and(|refund| refund.state == State::Asked)
+    }
+}
+
+/// The module's desk for look-ups.
+#[derive(Clone)]
+pub(crate) struct LookDesk {
+    pub(crate) store: Store,
+    pub(crate) gateway: Arc<Gateway>,
+}
+
+#[async_trait]
+impl Desk for LookDesk {
+    type Row = Look;
+    /// All that was given back.
+    type Came = Vec<GivenBack>;
+    type Told = Vec<Movement>;
+    const GROUP: &'static str = LOOK_GROUP;
+    const DUE: &'static str = DUE;
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn caller(&self) -> &Caller {
+        self.gateway.caller()
+    }
+
+    async fn call(&self, row: &Look) -> Outcome<Vec<GivenBack>> {
+        let Some(reference) = row.refunds.reference.as_deref() else { return Outcome::Done(Vec::new()) };
+        if row.is_under_way() {
+            return Outcome::Unknown("something of our own is under way".to_owned());
+        }
+        let found = self.gateway.given_back(&row.refunds.trace, reference, row.intent.tries).await;
+        match found {
+            Outcome::Done(all) => match all.iter().find(|one| one.failed && row.refunds.has(one)) {
+                Some(one) => Outcome::Broken(format!("{} was done here, and failed at the gateway", one.id)),
+                None => Outcome::Done(all),
+            },
+            other => other,
+        }
+    }
+
+    fn settle(
+        row: &mut Look,
+        how: Result<Vec<GivenBack>, Refusal>,
+        context: &Context,
+    ) -> Option<Vec<Movement>> {
+        if row.is_under_way() {
+            // Somebody asked since the look: once more, at once.
+            row.intent.next_try_at = Some(Timestamp::UNIX_EPOCH);
+            return None;
+        }
+        let found = how.ok().filter(|_| row.refunds.paid == Paid::Captured)?;
+        let unknown: Vec<GivenBack> =
+            found.into_iter().filter(|one| !one.failed && !row.refunds.has(one)).collect();
+        Some(unknown.iter().map(|one| row.refunds.found(one, context)).collect())
+    }
+
+    async fn read(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<Look>, sqlx::Error> {
+        let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+        let looks = sqlx::query(READ).bind(ids).fetch_all(&mut *connection).await?;
+        let payments = refunds::read(connection, orders).await?;
+        let of = |row: &PgRow| -> Result<Option<Look>, sqlx::Error> {
+            let order = OrderId(row.try_get("order_id")?);
+            let refunds = payments.iter().find(|refunds| refunds.order == order);
+            refunds.map(|refunds| look(row, refunds.clone())).transpose()
+        };
+        looks.iter().filter_map(|row| of(row).transpose()).collect()
+    }
+
+    async fn put(write: &mut Write, changes: Changes<'_, Self>, at: Timestamp) -> Result<(), StoreError> {
+        let rows = changes.old;
+        let new = rows.iter().flat_map(|row| {
+            let new = row.refunds.list.iter().filter(|refund| refund.at.is_none());
+            new.map(|refund| (&row.refunds, refund))
+        });
+        refunds::put(write.connection(), &new.collect::<Vec<_>>(), at).await?;
+        update(write.connection(), &rows).await?;
+        ledger::put(write, &changes.told.concat(), at).await
+    }
+}
+
+fn look(row: &PgRow, refunds: Refunds) -> Result<Look, sqlx::Error> {
+    let intent = Intent {
+        tries: row.try_get("tries")?,
+        again: 0,
+        look_ups: row.try_get("look_ups")?,
+        first_sent_at: row.try_get("first_sent_at")?,
+        next_try_at: row.try_get("next_try_at")?,
+        broken: row.try_get("broken")?,
+    };
+    Ok(Look { refunds, hints: row.try_get("hints")?, intent })
+}
+
+async fn update(connection: &mut PgConnection, rows: &[&Look]) -> Result<(), sqlx::Error> {
+    sqlx::query(UPDATE)
+        .bind(rows.iter().map(|row| row.refunds.order.0).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.intent.tries).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.intent.look_ups).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.intent.first_sent_at).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.intent.next_try_at).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.intent.broken.as_deref()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
