@@ -27,8 +27,10 @@ check: ## Format, lints as errors, documentation without warnings
 deny: ## Licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo deny --all-features check --hide-inclusion-graph bans licenses sources
 
-chaos: ## All scenarios, each as it is and with each guarantee removed; no time limit
+chaos: ## All scenarios, each as it is and with each guarantee removed, and the API held to its document; no time limit
 	@sh lab/chaos.sh
+	@cargo build --release -p banyan --quiet
+	@sh lab/schemathesis.sh
 
 lab: ## The rows that can be lived: make lab, or make lab ROW=C4 [WITHOUT=inbox]
 	@cargo build --release -p banyan -p banyan-lab --quiet

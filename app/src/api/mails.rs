@@ -12,22 +12,21 @@ use notifications_api::{Mail, MailHead, MailId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Api, done};
+use super::{Api, done, read_orders::invalid_cursor};
 
 /// What a browser may do with a mail: show it.
 const SHOWN_ALONE: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Which page of mails.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MailsQuery {
-    /// Whose mailbox: for staff, who have none of their own.
-    #[param(value_type = Option<CustomerId>)]
-    customer: Option<String>,
     /// The `next` of the page before.
+    #[param(value_type = String, required = false)]
     cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
     limit: Option<u16>,
 }
 
@@ -41,13 +40,15 @@ pub(crate) struct MailsPage {
     next: Option<String>,
 }
 
-/// Lists a mailbox, newest first: a customer's own, or for staff the one they name.
+/// Lists the asker's mailbox, newest first (customer).
 #[utoipa::path(
     get, path = "/v1/mails", tag = "mails", security(("bearer" = [])), params(MailsQuery),
     responses(
         (status = 200, description = "A page.", body = MailsPage),
-        (status = 400, description = "No such cursor or limit; or no mailbox, or somebody else's, was named.", body = Problem),
+        (status = 400, description = "No such limit.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "No customer.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -57,31 +58,51 @@ pub(crate) async fn list_mails(
     principal: Principal,
     query: Result<Query<MailsQuery>, QueryRejection>,
 ) -> Result<Json<MailsPage>, Problem> {
+    mailbox(&api, principal.customer()?, query).await
+}
+
+/// Lists a customer's mailbox, newest first (staff).
+#[utoipa::path(
+    get, path = "/v1/customers/{id}/mails", tag = "mails", security(("bearer" = [])),
+    params(("id" = CustomerId, Path, description = "The customer."), MailsQuery),
+    responses(
+        (status = 200, description = "A page; nothing for who was never written to.", body = MailsPage),
+        (status = 400, description = "No such limit.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "No customer's id.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_mails_of(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(id): Path<String>,
+    query: Result<Query<MailsQuery>, QueryRejection>,
+) -> Result<Json<MailsPage>, Problem> {
+    principal.may_read_all()?;
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_customer", "a customer is a UUID");
+    mailbox(&api, id.parse().map_err(|_| unknown())?, query).await
+}
+
+async fn mailbox(
+    api: &Api,
+    customer: CustomerId,
+    query: Result<Query<MailsQuery>, QueryRejection>,
+) -> Result<Json<MailsPage>, Problem> {
     let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
     let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=200).contains(&limit) {
         return Err(wrong("invalid_query", "limit is 1 to 200".to_owned()));
     }
-    let customer = whose(&principal, query.customer.as_deref())?;
-    let before = query.cursor.as_deref().map(|text| {
-        parse_cursor(text)
-            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
-    });
+    let before = query.cursor.as_deref().map(|text| parse_cursor(text).ok_or_else(invalid_cursor));
     let mails = api.notifications.mailbox(customer, before.transpose()?, limit).await;
     let mails = done(mails, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     let next = mails.last().filter(|_| mails.len() == usize::from(limit)).map(cursor);
     Ok(Json(MailsPage { mails, next }))
-}
-
-fn whose(principal: &Principal, named: Option<&str>) -> Result<CustomerId, Problem> {
-    let wrong = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
-    match (principal.0.role, named) {
-        (Role::Customer, None) => principal.customer(),
-        (Role::Customer, Some(_)) => Err(wrong("a customer has one mailbox: name none")),
-        (_, None) => Err(wrong("name a customer: ?customer=UUID")),
-        (_, Some(text)) => text.parse().map_err(|_| wrong("a customer is a UUID")),
-    }
 }
 
 /// Time and id of the last mail of a page. Not signed: it can only narrow what its bearer may see.

@@ -4,6 +4,7 @@ mod body;
 mod cancel_order;
 mod coalesce;
 mod customers;
+mod docs;
 mod follow_order;
 mod health;
 mod idempotency;
@@ -136,6 +137,7 @@ impl utoipa::Modify for Problems {
         for item in document.paths.paths.values_mut() {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().flatten() {
+                operation.parameters.iter_mut().flatten().for_each(never_null);
                 let responses = &mut operation.responses.responses;
                 responses.entry("429".to_owned()).or_insert_with(|| too_many.clone().into());
                 for response in responses.values_mut() {
@@ -152,6 +154,20 @@ impl utoipa::Modify for Problems {
     }
 }
 
+/// A parameter may be absent; what is there is text, and never JSON's null.
+fn never_null(parameter: &mut utoipa::openapi::RefOr<utoipa::openapi::path::Parameter>) {
+    use utoipa::openapi::{RefOr, Schema, Type, schema::SchemaType};
+    let RefOr::T(parameter) = parameter else { return };
+    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        && let SchemaType::Array(types) = &mut schema.schema_type
+    {
+        types.retain(|kind| *kind != Type::Null);
+        if let [only] = &types[..] {
+            schema.schema_type = SchemaType::Type(only.clone());
+        }
+    }
+}
+
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(place_order::place_order, read_orders::list_orders))
@@ -160,7 +176,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(follow_order::follow_order))
         .routes(routes!(refunds::give_back, refunds::list_refunds))
         .routes(routes!(products::list_products, products::put_products))
-        .routes(routes!(products::show_product, products::change_product, products::retire_product))
+        .routes(routes!(products::show_product, products::change_product))
+        .routes(routes!(products::retire_product))
         .routes(routes!(products::list_categories))
         .routes(routes!(stock::receive_stock))
         .routes(routes!(stock::adjust_stock))
@@ -170,6 +187,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(customers::show_me, customers::put_me, customers::forget_me))
         .routes(routes!(customers::show_customer))
         .routes(routes!(mails::list_mails))
+        .routes(routes!(mails::list_mails_of))
         .routes(routes!(mails::show_mail))
         .routes(routes!(webhooks::hear_gateway))
         .routes(routes!(staff_actions::list_staff_actions))
@@ -191,6 +209,8 @@ pub fn router(api: Api) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .route("/", get(page::page))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .route("/openapi.json", get(move || async move { Json(document) }))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see /openapi.json") })
         .method_not_allowed_fallback(|| async {

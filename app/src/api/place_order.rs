@@ -39,7 +39,7 @@ pub(crate) struct Basket {
 /// `Idempotency-Key` with the same body gets the first answer again, marked `Idempotent-Replayed: true`.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = Basket,
     responses(
         (status = 201, description = "Accepted.", body = OrderAccepted),

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Api, body::Body, done, idempotency::IdempotencyKey, trace::ClientTrace};
+use super::{
+    Api, body::Body, done, idempotency::IdempotencyKey, read_orders::invalid_cursor, trace::ClientTrace,
+};
 
 /// Most products put in one call.
 const PRODUCTS_MAX: usize = 200;
@@ -28,18 +30,20 @@ const LINK_BYTES_MAX: usize = 500;
 
 /// Which page of products.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductsQuery {
     /// Words to be found in name, category or description: `"whole phrase"`, `-not`, `or`. The best come first.
-    #[param(max_length = 200)]
+    #[param(value_type = String, required = false, max_length = 200, pattern = "^[^\\x00]*$")]
     search: Option<String>,
     /// Of this category alone.
-    #[param(max_length = 100)]
+    #[param(value_type = String, required = false, max_length = 100, pattern = "^[^\\x00]*$")]
     category: Option<String>,
     /// The `next` of the page before, with the same search and category.
+    #[param(value_type = String, required = false)]
     cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
     limit: Option<u16>,
 }
 
@@ -112,7 +116,8 @@ fn wrong(code: &str, detail: impl Into<String>) -> Problem {
     get, path = "/v1/products", tag = "catalog", security(()), params(ProductsQuery),
     responses(
         (status = 200, description = "A page.", body = ProductsPage),
-        (status = 400, description = "No such cursor, limit or search.", body = Problem),
+        (status = 400, description = "No such limit or search.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
@@ -143,9 +148,7 @@ fn which(query: ProductsQuery) -> Result<ListProducts, Problem> {
         }
     }
     let by_rank = query.search.is_some();
-    let parse = |text: &str| {
-        parse_cursor(text, by_rank).ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next"))
-    };
+    let parse = |text: &str| parse_cursor(text, by_rank).ok_or_else(invalid_cursor);
     let after = query.cursor.as_deref().map(parse).transpose()?;
     Ok(ListProducts { search: query.search, category: query.category, after, limit })
 }
@@ -225,7 +228,7 @@ fn unknown() -> Problem {
 /// Creates or changes products (staff). One that already stands so is left alone; one that was retired is sold again.
 #[utoipa::path(
     post, path = "/v1/products", tag = "catalog", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = WantedProducts,
     responses(
         (status = 200, description = "As they stand now.", body = Products),
@@ -262,8 +265,8 @@ pub(crate) async fn put_products(
     put, path = "/v1/products/{sku}", tag = "catalog", security(("bearer" = [])),
     params(
         ("sku" = String, Path, description = "Its SKU."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the product to be changed."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be no such product yet."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the product to be changed.", pattern = "^\"[1-9][0-9]{0,17}\"$"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be no such product yet.", pattern = "^[*]$"),
     ),
     request_body = WantedProduct,
     responses(
@@ -303,6 +306,7 @@ pub(crate) async fn change_product(
     Ok((tagged(product.version), Json(product)))
 }
 
+/// RFC 9110, section 13.1: a tag that is none matches nothing.
 fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default().trim());
     match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
@@ -310,21 +314,26 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
             let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
             version
                 .map(Expected::Version)
-                .ok_or_else(|| wrong("invalid_tag", "If-Match is one ETag of this product"))
+                .ok_or_else(|| stands_otherwise("If-Match is one ETag of this product"))
         }
         (None, Some("*")) => Ok(Expected::Absent),
-        (None, None) => Err(Problem::new(
+        (Some(_), Some(_)) => Err(stands_otherwise("what is there and is not there cannot be changed")),
+        (None, _) => Err(Problem::new(
             StatusCode::PRECONDITION_REQUIRED,
             "precondition_required",
             "send If-Match with the product's ETag, or If-None-Match: * to create it",
         )),
-        _ => Err(wrong("invalid_tag", "send either If-Match with one ETag, or If-None-Match: *")),
     }
 }
 
-/// Takes a product out of sale (staff). Orders that have it keep it. Once more changes nothing.
+fn stands_otherwise(detail: &str) -> Problem {
+    Problem::new(StatusCode::PRECONDITION_FAILED, refusals::STALE_VERSION, detail)
+}
+
+/// Takes a product out of sale (staff). Orders that have it keep it, and it can still be looked at. Once more changes
+/// nothing, so no Idempotency-Key is asked for.
 #[utoipa::path(
-    delete, path = "/v1/products/{sku}", tag = "catalog", security(("bearer" = [])),
+    post, path = "/v1/products/{sku}/retire", tag = "catalog", security(("bearer" = [])),
     params(("sku" = String, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "As it stands now.", body = Product),

@@ -17,13 +17,21 @@ use super::{Api, done};
 
 /// Which page of orders.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// The `next` of the page before.
+    #[param(value_type = String, required = false, pattern = "^[0-9a-f]+([.][0-9a-f]+)+$")]
     pub(crate) cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
     limit: Option<u16>,
+}
+
+/// Understood, and none of ours.
+pub(crate) fn invalid_cursor() -> Problem {
+    let detail = "take a cursor from a page's next, of the same list";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_cursor", detail)
 }
 
 impl PageQuery {
@@ -50,8 +58,9 @@ pub(crate) struct OrdersPage {
     get, path = "/v1/orders", tag = "orders", security(("bearer" = [])), params(PageQuery),
     responses(
         (status = 200, description = "A page.", body = OrdersPage),
-        (status = 400, description = "No such cursor or limit.", body = Problem),
+        (status = 400, description = "No such limit.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -64,11 +73,10 @@ pub(crate) async fn list_orders(
     let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
     let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit()?;
-    let before = query.cursor.as_deref().map(|text| {
-        parse_cursor(text)
-            .map(|(at, id)| (at, OrderId(id)))
-            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
-    });
+    let before = query
+        .cursor
+        .as_deref()
+        .map(|text| parse_cursor(text).map(|(at, id)| (at, OrderId(id))).ok_or_else(invalid_cursor));
     let customer = if principal.0.role == Role::Customer { Some(principal.customer()?) } else { None };
     let which = ListOrders { customer, before: before.transpose()?, limit };
     let orders = done(api.orders.list(which).await, |_| StatusCode::NOT_FOUND)?;

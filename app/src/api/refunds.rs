@@ -39,7 +39,7 @@ pub(crate) struct RefundsOfOrder {
     post, path = "/v1/orders/{id}/refunds", tag = "orders", security(("bearer" = [])),
     params(
         ("id" = OrderId, Path, description = "The order."),
-        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters"),
+        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$"),
     ),
     request_body = WantedRefund,
     responses(

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     Api,
-    read_orders::{PageQuery, cursor, parse_cursor},
+    read_orders::{PageQuery, cursor, invalid_cursor, parse_cursor},
 };
 use crate::staff_log::StaffAction;
 
@@ -30,9 +30,10 @@ pub(crate) struct StaffActions {
     get, path = "/v1/staff/actions", tag = "staff", security(("bearer" = [])), params(PageQuery),
     responses(
         (status = 200, description = "A page.", body = StaffActions),
-        (status = 400, description = "No such cursor or limit.", body = Problem),
+        (status = 400, description = "No such limit.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
@@ -45,10 +46,7 @@ pub(crate) async fn list_staff_actions(
     let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
     let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit()?;
-    let before = query.cursor.as_deref().map(|text| {
-        parse_cursor(text)
-            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
-    });
+    let before = query.cursor.as_deref().map(|text| parse_cursor(text).ok_or_else(invalid_cursor));
     let page = api.staff_log.page(before.transpose()?, limit).await;
     let actions = page.map_err(|error| Problem::unavailable(error.to_string()))?;
     let next = actions.last().filter(|_| actions.len() == usize::from(limit));

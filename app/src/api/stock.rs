@@ -20,7 +20,7 @@ use super::{
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
-    read_orders::PageQuery,
+    read_orders::{PageQuery, invalid_cursor},
     trace::ClientTrace,
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Receipt {
 /// Books a delivery into stock (staff).
 #[utoipa::path(
     post, path = "/v1/stock/receipts", tag = "inventory", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = Receipt,
     responses(
         (status = 201, description = "Booked.", body = StockReceived),
@@ -107,7 +107,7 @@ impl WantedAdjustment {
 /// Makes the books say what was found on the shelf (staff).
 #[utoipa::path(
     post, path = "/v1/stock/adjustments", tag = "inventory", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = WantedAdjustment,
     responses(
         (status = 201, description = "Booked; by how much what is free changed.", body = Adjusted),
@@ -159,10 +159,11 @@ pub(crate) struct MovementsPage {
     params(("sku" = String, Path, description = "Its SKU."), PageQuery),
     responses(
         (status = 200, description = "A page.", body = MovementsPage),
-        (status = 400, description = "No such cursor or limit.", body = Problem),
+        (status = 400, description = "No such limit.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 404, description = "No such SKU.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -178,10 +179,7 @@ pub(crate) async fn list_movements(
     let sku: Sku = sku.parse().map_err(|_| never_received())?;
     let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit()?;
-    let before = query.cursor.as_deref().map(|text| {
-        parse_place(text)
-            .ok_or_else(|| wrong("invalid_cursor", "take a cursor from a page's next".to_owned()))
-    });
+    let before = query.cursor.as_deref().map(|text| parse_place(text).ok_or_else(invalid_cursor));
     let movements = api.stock_keeping.movements(sku, before.transpose()?, limit).await;
     let movements = done(movements, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     let next = movements.last().filter(|_| movements.len() == usize::from(limit));

@@ -12,13 +12,14 @@ mod reset;
 mod run;
 mod sandbox;
 mod serve;
+mod settings;
 mod stock;
 mod token;
 mod yardstick;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{compose::Swap, config::default_data_dir};
 
@@ -41,6 +42,9 @@ pub(crate) struct Common {
     /// The data folder: keys, addresses, private PostgreSQL, the sandbox's book.
     #[arg(long, env = "BANYAN_DATA", global = true, default_value_os_t = default_data_dir(), value_name = "DIR")]
     data: PathBuf,
+    /// A file of settings: each an argument of `serve` by its name, `pool = 8`. The data folder's `banyan.toml`, if it is there.
+    #[arg(long, env = "BANYAN_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// What is logged to stderr (`RUST_LOG`'s syntax).
     #[arg(long, env = "BANYAN_LOG", global = true, default_value = "warn", value_name = "FILTER")]
     log: String,
@@ -55,6 +59,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Runs the shop, plays the sample into it at first, reports, and serves until Ctrl-C.
     Run(run::RunArgs),
+    /// Prints the settings of `serve` that are in force, and where each comes from.
+    Config(settings::ConfigArgs),
     /// Runs the outside world: a payment gateway and a carrier.
     Sandbox(sandbox::SandboxArgs),
     /// Plays a file of baskets into a running shop as its customers would.
@@ -95,10 +101,22 @@ pub fn main() -> ExitCode {
 /// As [`main`], over these arguments; a shop that is served is wired as `swap` hands its parts on.
 #[must_use]
 pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let file = match settings::File::find(&args) {
+        Ok(file) => file,
+        Err(why) => return misused(&why),
+    };
+    let parsed = file.command().try_get_matches_from(&args);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
+    let serves = matches!(cli.command, Command::Serve(_) | Command::Run(_) | Command::Config(_));
+    if let Err(why) = settings::check_environment()
+        && serves
+    {
+        return misused(&why);
+    }
     let format =
         if cli.common.log_json { banyan_host::LogFormat::Json } else { banyan_host::LogFormat::Text };
     banyan_host::log_to_stderr(format, &cli.common.log);
@@ -107,16 +125,17 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let code = runtime.block_on(execute(cli, swap)).unwrap_or_else(|error| fail(&error));
+    let code = runtime.block_on(execute(cli, &file, swap)).unwrap_or_else(|error| fail(&error));
     runtime.shutdown_background();
     code
 }
 
-async fn execute(cli: Cli, swap: Swap) -> Result<ExitCode, String> {
+async fn execute(cli: Cli, file: &settings::File, swap: Swap) -> Result<ExitCode, String> {
     let common = cli.common;
     match cli.command {
         Command::Serve(args) => serve::serve(&common, args, swap).await,
         Command::Run(args) => run::run(&common, args).await,
+        Command::Config(args) => settings::config(file, &common.data, &args),
         Command::Sandbox(args) => sandbox::sandbox(args).await,
         Command::Replay(args) => replay::replay(&common, args).await,
         Command::Token(args) => token::token(&common, &args),
@@ -153,10 +172,19 @@ fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }
+    misused(&sentence(error))
+}
+
+/// What clap says, in one line.
+fn sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let words = text.split("\n\nUsage:").next().unwrap_or_default().split("\n\nFor more").next();
     let words: Vec<&str> = words.unwrap_or_default().split_whitespace().collect();
-    fail(&format!("{}; see --help", words.join(" ").trim_start_matches("error: ")));
+    format!("{}; see --help", words.join(" ").trim_start_matches("error: "))
+}
+
+fn misused(why: &str) -> ExitCode {
+    fail(why);
     ExitCode::from(2)
 }
 

@@ -106,7 +106,8 @@ fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
     let banyan = format!("{} --data {}", program.display(), common.data.display());
     let api = &shop.running.api;
     let sku = r#"{"lines":[{"sku":"SKU","quantity":1}],"payment_method":"pm_card_visa"}"#;
-    println!("\nin a browser: {api}/#token={staff}\n");
+    println!("\nin a browser: {api}/#token={staff}");
+    println!("the API to try: {api}/docs#token={staff}\n");
     println!("now break it (paste into another terminal):");
     println!(
         "  order    SKU=$(curl -s '{api}/v1/products?limit=1' | grep -o '\"sku\":\"[^\"]*' | cut -d'\"' -f4); \

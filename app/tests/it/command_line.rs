@@ -62,3 +62,57 @@ fn help_and_version_are_no_errors() {
         assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+/// The command line before the environment, before the file, before the default; a secret is never shown.
+#[test]
+fn what_is_in_force_says_where_it_comes_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("banyan.toml");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(crate::shop::BANYAN);
+        command.args(arguments).arg("--data").arg(folder.path()).envs(variables.iter().copied());
+        command.output().expect("the binary runs")
+    };
+    let is = |output: &Output, key: &str, value: &str, origin: &str| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(all[key]["value"], value, "{key}: {all}");
+        assert!(all[key]["origin"].as_str().expect("an origin").contains(origin), "{key}: {all}");
+    };
+    let config = ["config", "--json"];
+    is(&run(&config, &[]), "pool", "8", "default");
+    std::fs::write(
+        &file,
+        "pool = 3\nallow-faults = true\nsmtp-url = 'smtp://127.0.0.1'\nmail-from = 'a <a@b.example>'\n",
+    )
+    .expect("a file");
+    let with_file = run(&config, &[("BANYAN_POOL", "5"), ("DATABASE_URL", "postgres://u:secret@h/d")]);
+    is(&with_file, "pool", "5", "environment, BANYAN_POOL");
+    is(&with_file, "allow-faults", "true", "banyan.toml");
+    is(&with_file, "smtp-url", "(secret)", "banyan.toml");
+    is(&with_file, "database-url", "(secret)", "environment");
+    assert!(!String::from_utf8_lossy(&with_file.stdout).contains("secret@"), "a secret is never shown");
+    is(&run(&config, &[]), "pool", "3", "banyan.toml");
+    for (text, words) in [
+        ("poool = 3", "there is no setting poool; did you mean pool?"),
+        ("pool = [3]", "pool is a text, a whole number, true or false"),
+        ("pool = ", "banyan.toml"),
+        ("pool = 1", "2..=100"),
+        ("listen = 'here'", "--listen"),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        for arguments in [&config[..], &["serve"]] {
+            let output = run(arguments, &[]);
+            let code = output.status.code().expect("a code");
+            assert!(code == 2 || code == 1, "{text}: {code}");
+            check(&output, code, words);
+        }
+    }
+    std::fs::remove_file(&file).expect("the file goes");
+    check(
+        &run(&config, &[("BANYAN_POL", "3")]),
+        2,
+        "there is no variable BANYAN_POL; did you mean BANYAN_POOL?",
+    );
+    check(&run(&["config", "--config", "/no/such.toml"], &[]), 2, "/no/such.toml");
+}

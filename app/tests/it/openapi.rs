@@ -83,6 +83,10 @@ async fn every_operation_says_who_may_call_it_and_all_it_answers() {
         if operation["parameters"].to_string().contains(r#""in":"query""#) {
             must.push("400");
         }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let templated = name.contains(&format!("{{{}}}", parameter["name"].as_str().expect("a name")));
+            assert_eq!(parameter["in"] == "path", templated, "{name}: {parameter}");
+        }
         if name.contains('{') {
             must.push("404");
         }

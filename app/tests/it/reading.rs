@@ -32,13 +32,13 @@ async fn each_bad_query_has_its_problem() {
         "search=apple&cursor=7fc00000.apple",
         "search=apple&cursor=3f80000",
     ] {
-        Call::get(&format!("/v1/products?{query}")).check(400, "invalid_cursor").await;
+        Call::get(&format!("/v1/products?{query}")).check(422, "invalid_cursor").await;
     }
     let id = Uuid::from_u128(1).simple();
     for cursor in ["", "x", "1.2", &format!("zz.{id}"), &format!("7fffffffffffffff.{id}"), &format!("-1{id}")]
     {
         let list = Call::get(&format!("/v1/orders?cursor={cursor}"));
-        list.customer(ALICE).check(400, "invalid_cursor").await;
+        list.customer(ALICE).check(422, "invalid_cursor").await;
     }
 }
 
@@ -131,4 +131,23 @@ async fn the_page_and_health_need_no_token() {
     );
     Call::get("/health/live").check(200, "").await;
     Call::get("/health/ready").check(200, "").await;
+}
+
+/// The files are in the binary: nothing is fetched from elsewhere, and nothing from elsewhere runs.
+#[tokio::test]
+async fn the_documents_page_comes_whole_from_here() {
+    let shop = shop().await;
+    let page = Call::get("/docs").request(shop).send().await.expect("a page");
+    let policy = page.headers()["content-security-policy"].to_str().expect("a text").to_owned();
+    assert!(policy.starts_with("default-src 'self'"), "{policy}");
+    let html = page.text().await.expect("a text");
+    let links: Vec<&str> = html.split(['"']).filter(|part| part.starts_with("/docs/")).collect();
+    assert!(links.len() >= 3, "{html}");
+    for link in links {
+        let file = Call::get(link).request(shop).send().await.expect("a file");
+        assert_eq!(file.status(), 200, "{link}");
+        assert!(!file.bytes().await.expect("bytes").is_empty(), "{link}");
+    }
+    let missing = Call::get("/docs/passwd").request(shop).send().await.expect("an answer");
+    assert_eq!(missing.status(), 404);
 }

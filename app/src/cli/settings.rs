@@ -1,0 +1,221 @@
+//! Where settings come from: the command line, before the environment, before a file, before the defaults. All of them are the
+//! arguments of `serve`, under the same names; what is unknown is an error that names the nearest that is known.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Arg, Args, Command, CommandFactory, parser::ValueSource};
+use serde_json::json;
+
+use super::Cli;
+use crate::config::default_data_dir;
+
+/// In the data folder, unless `--config` names another.
+const FILE: &str = "banyan.toml";
+/// A settings file is written by hand.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// The commands that a file speaks to.
+const SERVERS: [&str; 2] = ["serve", "run"];
+/// Read elsewhere than on the command line: secrets, and what tests and the lab are told.
+const OTHER_VARIABLES: [&str; 9] = [
+    "BANYAN_GATEWAY_SECRET",
+    "BANYAN_CONTROL_TOKEN",
+    "BANYAN_TOKEN",
+    "BANYAN_BIN",
+    "BANYAN_SEED",
+    "BANYAN_STAGE",
+    "BANYAN_CHAOS_UNTIL",
+    "BANYAN_CHAOS_ROTATE",
+    "BANYAN_UPDATE_PACTS",
+];
+
+/// Prints what is in force and where it comes from, secrets masked; exit code 1 when something cannot be.
+#[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// As one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A file's settings, by argument.
+pub(super) struct File {
+    path: PathBuf,
+    values: BTreeMap<String, String>,
+}
+
+impl File {
+    /// The file that these arguments name, or the data folder's, if there is one.
+    pub(super) fn find(args: &[OsString]) -> Result<Self, String> {
+        let named = named(args, "--config", "BANYAN_CONFIG").map(PathBuf::from);
+        let data = named_folder(args);
+        let path = named.clone().unwrap_or_else(|| data.join(FILE));
+        if named.is_none() && !path.exists() {
+            return Ok(Self { path, values: BTreeMap::new() });
+        }
+        let refused = |why: String| format!("{}: {why}", path.display());
+        let length = fs::metadata(&path).map_err(|error| refused(error.to_string()))?.len();
+        if length > FILE_BYTES_MAX {
+            return Err(refused(format!("a settings file has at most {FILE_BYTES_MAX} bytes")));
+        }
+        let text = fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            refused(error.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+        })?;
+        let values =
+            table.into_iter().map(|(key, value)| Ok((key.clone(), plain(&key, &value).map_err(&refused)?)));
+        let values = values.collect::<Result<BTreeMap<_, _>, String>>()?;
+        let known = keys();
+        for key in values.keys() {
+            if !known.contains(key) {
+                return Err(refused(format!("there is no setting {key}{}", nearest(key, &known))));
+            }
+        }
+        Ok(Self { path, values })
+    }
+
+    /// The command line, with the file's values as its defaults.
+    pub(super) fn command(&self) -> Command {
+        SERVERS.into_iter().fold(Cli::command(), |command, name| {
+            command.mut_subcommand(name, |server| {
+                self.values.iter().fold(server, |server, (key, value)| {
+                    let (id, value) = (key.replace('-', "_"), value.clone());
+                    server.mut_arg(id, |arg| arg.default_value(value))
+                })
+            })
+        })
+    }
+}
+
+/// A variable that nothing reads is one that somebody mistyped.
+pub(super) fn check_environment() -> Result<(), String> {
+    let known = variables();
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("BANYAN_")) else { continue };
+        if !known.iter().any(|known| known == name) {
+            return Err(format!("there is no variable {name}{}", nearest(name, &known)));
+        }
+    }
+    Ok(())
+}
+
+/// `banyan config`
+pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<ExitCode, String> {
+    let command = file.command();
+    let words = ["banyan".into(), "--data".into(), data.as_os_str().to_owned(), "serve".into()];
+    let matches = command.clone().try_get_matches_from(words);
+    let matches = matches.map_err(|error| super::sentence(&error))?;
+    let serve = command.find_subcommand("serve").ok_or("there is no serve")?;
+    let given = matches.subcommand_matches("serve").ok_or("there is no serve")?;
+    let rows: Vec<(String, String, String)> = settings(serve)
+        .map(|arg| {
+            let (id, key) = (arg.get_id().as_str(), key(arg));
+            let raw = given.get_raw(id).and_then(|mut values| values.next()).and_then(|value| value.to_str());
+            let value = match raw {
+                Some(_) if arg.is_hide_env_values_set() => "(secret)".to_owned(),
+                Some(value) => value.to_owned(),
+                None => String::new(),
+            };
+            let origin = match given.value_source(id) {
+                Some(ValueSource::EnvVariable) => {
+                    format!("environment, {}", arg.get_env().unwrap_or_default().to_string_lossy())
+                }
+                _ if file.values.contains_key(&key) => format!("file, {}", file.path.display()),
+                Some(_) => "default".to_owned(),
+                None => "not set".to_owned(),
+            };
+            (key, value, origin)
+        })
+        .collect();
+    if args.json {
+        let all: serde_json::Map<String, serde_json::Value> = rows
+            .into_iter()
+            .map(|(key, value, origin)| (key, json!({"value": value, "origin": origin})))
+            .collect();
+        println!("{}", serde_json::Value::Object(all));
+    } else {
+        rows.iter().for_each(|(key, value, origin)| println!("{key:<18} {value:<28} {origin}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `serve` can be told.
+fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
+    serve.get_arguments().filter(|arg| arg.get_env().is_some() && !arg.is_global_set())
+}
+
+fn key(arg: &Arg) -> String {
+    arg.get_long().unwrap_or_default().to_owned()
+}
+
+fn keys() -> Vec<String> {
+    let command = Cli::command();
+    command.find_subcommand("serve").into_iter().flat_map(settings).map(key).collect()
+}
+
+fn variables() -> Vec<String> {
+    let command = Cli::command();
+    let everywhere =
+        command.get_subcommands().flat_map(Command::get_arguments).chain(command.get_arguments());
+    let named = everywhere.filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
+    named.chain(OTHER_VARIABLES.map(str::to_owned)).collect()
+}
+
+/// A value as the command line would have it.
+fn plain(key: &str, value: &toml::Value) -> Result<String, String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Boolean(flag) => Ok(flag.to_string()),
+        _ => Err(format!("{key} is a text, a whole number, true or false")),
+    }
+}
+
+fn nearest(wrong: &str, known: &[String]) -> String {
+    let near = known.iter().map(|known| (strsim::damerau_levenshtein(wrong, known), known)).min();
+    match near {
+        Some((distance, known)) if distance <= wrong.len() / 2 => format!("; did you mean {known}?"),
+        _ => "; see banyan serve --help".to_owned(),
+    }
+}
+
+/// What these arguments or this variable name, before anything is parsed.
+fn named(args: &[OsString], flag: &str, variable: &str) -> Option<OsString> {
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        if word == flag {
+            return words.next().cloned();
+        }
+        if let Some(value) = word.to_str().and_then(|word| word.strip_prefix(flag)?.strip_prefix('=')) {
+            return Some(value.into());
+        }
+    }
+    std::env::var_os(variable)
+}
+
+fn named_folder(args: &[OsString]) -> PathBuf {
+    named(args, "--data", "BANYAN_DATA").map_or_else(default_data_dir, PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ArgAction;
+
+    use super::*;
+
+    /// A flag is a setting like any other, and may stand in a file.
+    #[test]
+    fn every_setting_has_a_variable_and_takes_a_default() {
+        for key in keys() {
+            let command = Cli::command();
+            let serve = command.find_subcommand("serve").expect("serve");
+            let arg = serve.get_arguments().find(|arg| arg.get_long() == Some(&key)).expect("an argument");
+            assert!(matches!(arg.get_action(), ArgAction::Set | ArgAction::SetTrue), "{key}");
+            assert_eq!(arg.get_id().as_str(), key.replace('-', "_"), "{key}");
+        }
+    }
+}
