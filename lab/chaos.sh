@@ -14,6 +14,8 @@ fi
 lab=target/$folder/lab
 BANYAN_BIN=$(pwd)/target/$folder/banyan
 export BANYAN_BIN
+of="-p payments-core"
+[ -n "$profile" ] || of="--workspace --target-dir target/everything"
 cells=$("$lab" --cells)
 count=$(printf '%s\n' "$cells" | wc -l)
 first=$((${BANYAN_CHAOS_ROTATE:-0} % count))
@@ -32,6 +34,13 @@ for at in $(seq 0 $((count - 1))); do
         echo "FAILED; run it again: $lab $cell"
     fi
 done
+if [ -z "${BANYAN_CHAOS_UNTIL:-}" ] || [ "$(date +%s)" -lt "$BANYAN_CHAOS_UNTIL" ]; then
+    echo "cell: sh lab/stripe.sh"
+    if sh lab/stripe.sh "$of"; then passed=$((passed + 1)); else
+        failed=$((failed + 1))
+        echo "FAILED; run it again: sh lab/stripe.sh '$of'"
+    fi
+fi
 echo "chaos: $left cells left for another commit"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -192,11 +192,13 @@ pub fn compose(
     swap: Swap,
 ) -> (Shop, Vec<Module>) {
     let callee =
-        || Callee { soft_wait: SOFT_WAIT, ..Callee::new(outside.address.clone(), outside.secret.clone()) };
+        |address: &str, secret: &str| Callee { soft_wait: SOFT_WAIT, ..Callee::new(address, secret) };
+    let (gateway, carrier) =
+        (callee(&outside.address, &outside.secret), callee(&outside.carrier.0, &outside.carrier.1));
     let catalog = catalog_core::Catalog::new(stores.of(catalog_api::NAME));
     let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
-    let payments = payments_core::Payments::new(stores.of(payments_api::NAME), callee());
-    let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), callee());
+    let payments = payments_core::Payments::new(stores.of(payments_api::NAME), gateway);
+    let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), carrier);
     let notifications = notifications_core::Notifications::new(stores.of(notifications_api::NAME));
     let (mails, is_sent) = (notifications.store().clone(), settings.mail_server.is_some());
     let reached: Arc<dyn Inventory> = match fault_book {

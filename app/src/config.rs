@@ -67,10 +67,12 @@ pub struct Rates {
 /// The outside world: payment gateway and carrier.
 #[derive(Clone)]
 pub struct Outside {
-    /// `http://HOST:PORT` of the gateway and the carrier.
+    /// `http://HOST:PORT` of the gateway, and of the sandbox's control interface.
     pub address: String,
-    /// What they know us by.
+    /// What it knows us by.
     pub secret: String,
+    /// The carrier's address and secret.
+    pub carrier: (String, String),
     /// For the sandbox's own control interface: faults, books.
     pub control: Option<String>,
     /// What the gateway signs its webhooks with; more than one while they are rotated, none where it sends none.

@@ -62,6 +62,12 @@ impl Envelope {
         })
     }
 
+    /// A key that reads `ORDER/STEP/ATTEMPT` says which attempt it is.
+    pub(crate) fn attempt_of_key(&self) -> Option<&str> {
+        let said = self.key.as_deref()?.split('/').nth(2)?;
+        attempt(Some(said)).map(|_| said)
+    }
+
     /// With the canonical form of the body, two equal requests have equal fingerprints.
     pub(crate) fn posted(
         self,

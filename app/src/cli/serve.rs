@@ -30,6 +30,9 @@ pub(crate) struct ServeArgs {
     /// sends any, `BANYAN_WEBHOOK_SECRETS` (several, joined by commas, while they are rotated).
     #[arg(long, env = "BANYAN_GATEWAY_URL", value_name = "URL")]
     gateway_url: Option<String>,
+    /// The carrier, where it is another than the gateway: `http://HOST:PORT`; its secret is `BANYAN_CARRIER_SECRET`.
+    #[arg(long, env = "BANYAN_CARRIER_URL", requires = "gateway_url", value_name = "URL")]
+    carrier_url: Option<String>,
     /// Lets faults be injected.
     #[arg(long, env = "BANYAN_ALLOW_FAULTS")]
     allow_faults: bool,
@@ -150,17 +153,17 @@ impl ServeArgs {
 
     fn outside(&self) -> Result<Option<Outside>, String> {
         let Some(address) = &self.gateway_url else { return Ok(None) };
-        let secret =
-            std::env::var("BANYAN_GATEWAY_SECRET").map_err(|_| "set BANYAN_GATEWAY_SECRET".to_owned())?;
+        let known_by = |name: &str| std::env::var(name).map_err(|_| format!("set {name}"));
+        let plain = |url: &str| url.trim_end_matches('/').to_owned();
+        let secret = known_by("BANYAN_GATEWAY_SECRET")?;
+        let carrier = match &self.carrier_url {
+            Some(url) => (plain(url), known_by("BANYAN_CARRIER_SECRET")?),
+            None => (plain(address), secret.clone()),
+        };
         let control = std::env::var("BANYAN_CONTROL_TOKEN").ok();
         let webhook_secrets = std::env::var("BANYAN_WEBHOOK_SECRETS").unwrap_or_default();
         let webhook_secrets = webhook_secrets.split(',').map(|secret| secret.trim().to_owned()).collect();
-        Ok(Some(Outside {
-            webhook_secrets,
-            address: address.trim_end_matches('/').to_owned(),
-            secret,
-            control,
-        }))
+        Ok(Some(Outside { address: plain(address), secret, carrier, control, webhook_secrets }))
     }
 }
 

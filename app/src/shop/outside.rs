@@ -90,8 +90,10 @@ impl Sandbox {
             launched => launched?,
         };
         plan.port = left.port;
+        let address = format!("http://127.0.0.1:{}", left.port);
         let outside = Outside {
-            address: format!("http://127.0.0.1:{}", left.port),
+            carrier: (address.clone(), secrets.gateway.clone()),
+            address,
             secret: secrets.gateway.clone(),
             control: Some(secrets.control.clone()),
             webhook_secrets: vec![secrets.webhook()],

@@ -46,7 +46,8 @@ impl FromRequest<Arc<Sandbox>> for FormCall {
         let fields = Fields::parse(&envelope.body)?;
         let sorted = serde_urlencoded::to_string(&fields.all).unwrap_or_default();
         let order = fields.metadata.get("order").cloned();
-        let attempt = attempt(fields.metadata.get("attempt").map(String::as_str)).ok_or_else(|| {
+        let said = fields.metadata.get("attempt").map(String::as_str);
+        let attempt = attempt(said.or_else(|| envelope.attempt_of_key())).ok_or_else(|| {
             let message = "metadata[attempt] is a whole number from 1.";
             Answer::invalid(StatusCode::BAD_REQUEST, "parameter_invalid", "metadata[attempt]", message)
         })?;

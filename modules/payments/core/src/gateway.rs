@@ -1,16 +1,23 @@
-//! The gateway: Stripe-shaped PaymentIntents, spoken in forms.
+//! The gateway: Stripe's PaymentIntents and Refunds, spoken in forms. The sandbox and Stripe take the same; where a server of
+//! this shape lacks something, that is handled here and nowhere else.
 
 use banyan_kernel::{CommandId, Json, OrderId, Refusal, TraceParent, stable_hash};
 use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Record, Reply};
 
+use serde_json::json;
 use sqlx::types::Uuid;
 
 use crate::payment::{Payment, State};
 
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const INTENTS: &str = "/v1/payment_intents";
+/// Where there is no search, so many intents are read at once, and so many times: an answer is bounded.
+const LISTED: &str = "25";
+const PAGES_MAX: usize = 40;
 /// Cancelled there by somebody else, or expired there: nothing is held any more.
 const CANCELLED_THERE: &str = "cancelled_at_gateway";
+/// Nothing is held, and nothing will be.
+const AUTHENTICATION: &str = "authentication_required";
 
 pub(crate) struct Gateway {
     caller: Caller,
@@ -38,11 +45,11 @@ impl Gateway {
     }
 
     async fn send(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
-        let (path, fields) = request(payment);
-        let metadata =
-            [("order", id.order.to_string()), ("step", id.step.clone()), ("attempt", id.attempt.to_string())];
-        let metadata = metadata.map(|(name, value)| (format!("metadata[{name}]"), value));
-        let fields: Vec<(String, String)> = fields.into_iter().chain(metadata).collect();
+        let (path, mut fields) = request(payment);
+        // What exists already keeps what it was made with; a cancel takes none.
+        if matches!(payment.state, State::Authorising | State::Refunding) {
+            fields.extend(metadata(id));
+        }
         let call = Call {
             trace: &payment.trace,
             step: &id.step,
@@ -53,6 +60,34 @@ impl Gateway {
             delivery: payment.intent.tries,
         };
         self.caller.call(call).await
+    }
+
+    /// An order's intents: by search, or, where the server has no search, among its latest.
+    async fn intents_of(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
+        let query = format!("metadata['order']:'{}'", id.order);
+        let query = form(&[("query".to_owned(), query), ("limit".to_owned(), "100".to_owned())]);
+        let found = self.page(payment, id, format!("{INTENTS}/search?{query}")).await?;
+        if found.status == 404 { self.listed(payment, id).await } else { Ok(found) }
+    }
+
+    async fn listed(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
+        let (mut ours, mut after) = (Vec::new(), String::new());
+        for _ in 0..PAGES_MAX {
+            let page = self.page(payment, id, format!("{INTENTS}?limit={LISTED}{after}")).await?;
+            let (200, Some(intents)) = (page.status, page.body["data"].as_array()) else { return Ok(page) };
+            ours.extend(intents.iter().filter(|intent| order_in(intent) == Some(id.order)).cloned());
+            let last = intents.last().and_then(|intent| intent["id"].as_str()).filter(|id| is_id(id));
+            match last {
+                Some(last) if page.body["has_more"] == true => after = format!("&starting_after={last}"),
+                _ => return Ok(Reply { status: 200, body: json!({ "data": ours, "has_more": false }) }),
+            }
+        }
+        // It goes on, and nobody can tell.
+        Ok(Reply { status: 200, body: json!({ "data": ours, "has_more": true }) })
+    }
+
+    async fn page(&self, payment: &Payment, id: &CommandId, path: String) -> Result<Reply, CallError> {
+        self.get(&payment.trace, &format!("look up {}", id.step), path, payment.intent.tries).await
     }
 
     /// All that was given back of a payment.
@@ -101,13 +136,7 @@ impl Gateway {
     async fn look_up(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {
         let reference = payment.reference.as_deref().unwrap_or_default();
         let path = match payment.state {
-            State::Authorising => {
-                let query = format!("metadata['order']:'{}'", id.order);
-                format!(
-                    "{INTENTS}/search?{}",
-                    form(&[("query".to_owned(), query), ("limit".to_owned(), "100".to_owned())])
-                )
-            }
+            State::Authorising => return self.intents_of(payment, id).await,
             State::Refunding => {
                 format!("/v1/refunds?{}", form(&[("payment_intent".to_owned(), reference.to_owned())]))
             }
@@ -195,6 +224,13 @@ pub(crate) fn form(fields: &[(String, String)]) -> String {
     serde_urlencoded::to_string(fields).unwrap_or_default()
 }
 
+/// What it belongs to, for whoever looks it up.
+pub(crate) fn metadata(id: &CommandId) -> [(String, String); 3] {
+    let metadata =
+        [("order", id.order.to_string()), ("step", id.step.clone()), ("attempt", id.attempt.to_string())];
+    metadata.map(|(name, value)| (format!("metadata[{name}]"), value))
+}
+
 /// Path and fields of what is under way; the same for each sending, as the key is.
 fn request(payment: &Payment) -> (String, Vec<(String, String)>) {
     let reference = payment.reference.as_deref().unwrap_or_default();
@@ -208,6 +244,7 @@ fn request(payment: &Payment) -> (String, Vec<(String, String)>) {
                 ("amount", payment.amount.minor.to_string()),
                 ("currency", payment.amount.currency.as_str().to_ascii_lowercase()),
                 ("payment_method", payment.method.clone()),
+                ("payment_method_types[]", "card".to_owned()),
                 ("capture_method", "manual".to_owned()),
                 ("confirm", "true".to_owned()),
             ],
@@ -219,7 +256,7 @@ fn request(payment: &Payment) -> (String, Vec<(String, String)>) {
 /// What an answer means, by its status. Statuses that say nothing of the request are [`CallError`]s.
 fn answered(payment: &Payment, reply: &Reply) -> Outcome<String> {
     let error = &reply.body["error"];
-    let code = error["code"].as_str().unwrap_or_default();
+    let code = code_of(error);
     let undoes = matches!(payment.state, State::Voiding | State::Refunding);
     match (reply.status, code) {
         (200..=299, _) if payment.state == State::Refunding => refunded(payment, &reply.body),
@@ -232,7 +269,9 @@ fn answered(payment: &Payment, reply: &Reply) -> Outcome<String> {
         (400, "idempotency_key_reused") => Outcome::Broken("the key was used for something else".to_owned()),
         (402, _) if !undoes => Outcome::Refused(declined(error)),
         // The request itself is not taken: a method of payment that does not exist, an amount too large.
-        (400 | 422, _) if payment.state == State::Authorising => Outcome::Refused(declined(error)),
+        (400 | 404 | 422, _) if payment.state == State::Authorising && error.is_object() => {
+            Outcome::Refused(declined(error))
+        }
         (status, _) => Outcome::Broken(format!("the gateway answered {status} {code}")),
     }
 }
@@ -276,6 +315,9 @@ fn by_intent(payment: &Payment, intent: &Json) -> Outcome<String> {
         (State::Authorising | State::Capturing, "requires_payment_method") => {
             Outcome::Refused(declined(&intent["last_payment_error"]))
         }
+        (State::Authorising, "requires_action" | "requires_confirmation") => {
+            Outcome::Refused(Refusal::new(AUTHENTICATION, "the bank wants the customer, who is not there"))
+        }
         (State::Authorising | State::Capturing, "canceled") => cancelled(),
         (State::Capturing, "succeeded") | (State::Voiding, "canceled") => done(payment),
         (State::Capturing, "requires_capture") => Outcome::Absent,
@@ -318,6 +360,12 @@ pub(crate) fn status(object: &Json) -> &str {
     object["status"].as_str().unwrap_or_default()
 }
 
+/// Stripe tells a reused key by the error's type alone.
+pub(crate) fn code_of(error: &Json) -> &str {
+    let is_reused = error["type"] == "idempotency_error";
+    error["code"].as_str().unwrap_or(if is_reused { "idempotency_key_reused" } else { "" })
+}
+
 pub(crate) fn declined(error: &Json) -> Refusal {
     let code = error["decline_code"].as_str().or(error["code"].as_str()).unwrap_or("card_declined");
     Refusal::new(code.to_owned(), error["message"].as_str().unwrap_or("the card was declined"))
@@ -327,7 +375,6 @@ pub(crate) fn declined(error: &Json) -> Refusal {
 mod tests {
     use super::*;
     use banyan_kernel::{Actor, Command, Context, Currency, Money, OrderId, TraceParent};
-    use serde_json::json;
 
     fn payment(state: State) -> Payment {
         let order = OrderId::derive("a", "k");
@@ -366,7 +413,11 @@ mod tests {
         let other = json!({ "id": "pi_2", "status": "requires_capture", "amount": 501, "currency": "usd" });
         for (state, status, body, expected) in [
             (a, 200, intent("requires_capture"), "done"),
-            (a, 200, intent("requires_action"), "unclear"),
+            (a, 200, intent("requires_action"), "refused authentication_required"),
+            (a, 200, intent("processing"), "unclear"),
+            (a, 404, json!({ "code": "no_such_path" }), "broken"),
+            (a, 404, error("resource_missing"), "refused resource_missing"),
+            (a, 400, json!({ "error": { "type": "idempotency_error", "message": "No." } }), "broken"),
             (a, 200, other, "broken"),
             (a, 402, card.clone(), "refused insufficient_funds"),
             (a, 402, expired, "refused expired_card"),

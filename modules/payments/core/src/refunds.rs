@@ -10,7 +10,7 @@ use payments_api::{RefundState, RefundView};
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
-    gateway::{FORM, Gateway, GivenBack, declined, form, status},
+    gateway::{FORM, Gateway, GivenBack, code_of, declined, form, metadata, status},
     ledger::{self, Kind, Movement},
     payment::{self, Payment, State as Paid},
 };
@@ -248,14 +248,11 @@ impl Desk for RefundDesk {
 
 impl RefundDesk {
     async fn send(&self, row: &Refunds, id: &CommandId, refund: &Refund) -> Result<Reply, CallError> {
-        let fields = [
-            ("payment_intent", row.reference.clone().unwrap_or_default()),
-            ("amount", refund.amount_minor.to_string()),
-            ("metadata[order]", id.order.to_string()),
-            ("metadata[step]", id.step.clone()),
-            ("metadata[attempt]", id.attempt.to_string()),
+        let about = [
+            ("payment_intent".to_owned(), row.reference.clone().unwrap_or_default()),
+            ("amount".to_owned(), refund.amount_minor.to_string()),
         ];
-        let fields = fields.map(|(name, value)| (name.to_owned(), value));
+        let fields: Vec<(String, String)> = about.into_iter().chain(metadata(id)).collect();
         let call = Call {
             trace: &row.trace,
             step: &id.step,
@@ -287,13 +284,12 @@ impl RefundDesk {
 /// What an answer means, by its status. Statuses that say nothing of the request are [`CallError`]s.
 fn answered(refund: &Refund, reply: &Reply) -> Outcome<()> {
     let error = &reply.body["error"];
-    let code = error["code"].as_str().unwrap_or_default();
-    match (reply.status, code) {
+    match (reply.status, code_of(error)) {
         (200..=299, _) => given_back(refund, &reply.body),
         (400, "idempotency_key_reused") => Outcome::Broken("the key was used for something else".to_owned()),
         // Somebody gave it back at the gateway, by hand.
         (400, "charge_already_refunded" | "amount_too_large") | (402, _) => Outcome::Refused(declined(error)),
-        (status, _) => Outcome::Broken(format!("the gateway answered {status} {code}")),
+        (status, code) => Outcome::Broken(format!("the gateway answered {status} {code}")),
     }
 }
 

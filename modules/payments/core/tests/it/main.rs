@@ -12,5 +12,6 @@ mod poison;
 mod race;
 mod slow;
 mod statements;
+mod stripe;
 mod wal;
 mod world;
