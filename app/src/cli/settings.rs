@@ -22,13 +22,17 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The commands that a file speaks to.
 const SERVERS: [&str; 2] = ["serve", "run"];
 /// Read elsewhere than on the command line: secrets, and what tests and the lab are told.
-const OTHER_VARIABLES: [&str; 9] = [
+const OTHER_VARIABLES: [&str; 13] = [
     "BANYAN_GATEWAY_SECRET",
+    "BANYAN_CARRIER_SECRET",
     "BANYAN_CONTROL_TOKEN",
+    "BANYAN_WEBHOOK_SECRET",
+    "BANYAN_WEBHOOK_SECRETS",
     "BANYAN_TOKEN",
     "BANYAN_BIN",
     "BANYAN_SEED",
     "BANYAN_STAGE",
+    "BANYAN_STRIPE_URL",
     "BANYAN_CHAOS_UNTIL",
     "BANYAN_CHAOS_ROTATE",
     "BANYAN_UPDATE_PACTS",
