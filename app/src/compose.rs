@@ -228,6 +228,7 @@ pub fn compose(
         refund_intents(&payments),
         payment_looks(&payments),
         shipment_intents(&shipping),
+        parcel_tracking(&shipping),
         late_orders(mails, settings.late, is_sent),
     ];
     reconcilers.extend(settings.mail_server.map(|server| mail(&notifications, server)));
@@ -328,4 +329,9 @@ fn payment_looks(payments: &payments_core::Payments) -> Reconciler {
 fn shipment_intents(shipping: &Arc<shipping_core::Shipping>) -> Reconciler {
     let reconciler = shipping_core::IntentReconciler::new(shipping.clone());
     Reconciler::new(shipping_core::GROUP, |held, stop| reconciler.run(held, stop))
+}
+
+fn parcel_tracking(shipping: &shipping_core::Shipping) -> Reconciler {
+    let reconciler = shipping_core::TrackingReconciler::new(shipping);
+    Reconciler::new(shipping_core::TRACK_GROUP, |held, stop| reconciler.run(held, stop))
 }

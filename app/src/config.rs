@@ -22,6 +22,8 @@ pub struct Config {
     pub outside: Option<Outside>,
     /// How the sandbox misbehaves, in its own words; see `banyan sandbox --help`.
     pub sandbox_faults: String,
+    /// How long the sandbox's parcels take.
+    pub sandbox_deliver_after: Duration,
     /// Whether faults may be injected, and from which seed.
     pub faults: Option<u64>,
     /// How long stock is held for an order that is not confirmed.

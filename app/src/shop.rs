@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     api::{self, Api, Coalescer, Webhooks},
-    compose::{self, MailServer, MailServerError, Settings, Stores, Swap},
+    compose::{self, MailServer, MailServerError, Settings, Shop, Stores, Swap},
     config::Config,
     faults::FaultBook,
     observe::Observer,
@@ -132,25 +132,9 @@ impl RunningShop {
             return Err(why.into());
         }
         let work = Work::start(instance, &shop.bus, modules);
-        let api = Api {
-            identity: identity.clone(),
-            webhooks: Webhooks {
-                gateway: WebhookSecrets::new(outside.webhook_secrets.clone()),
-                payments: shop.payments.clone(),
-                clock: clock.clone(),
-            },
-            staff_log: stores.staff_log(),
-            coalescer: Coalescer::start(shop.orders.clone()),
-            orders_signal: shop.orders.signal(),
-            orders: shop.orders.clone(),
-            catalog: shop.catalog.clone(),
-            inventory: shop.inventory.clone(),
-            stock_keeping: shop.inventory.clone(),
-            refunds: shop.payments.clone(),
-            notifications: shop.notifications.clone(),
-            streams: Api::stream_permits(),
-            stop: stop.clone(),
-        };
+        let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());
+        let webhooks = Webhooks { gateway, payments: shop.payments.clone(), clock: clock.clone() };
+        let api = public(&shop, &stores, identity.clone(), webhooks, stop.clone());
         let observer =
             Observer::new(shop.clone(), (stores.all(), stores.edge()), work.counters().clone(), instance);
         tokio::spawn(observer.run(stop.clone()));
@@ -196,6 +180,32 @@ impl RunningShop {
         let in_time = self.work.drain(self.drain).await && in_time;
         let_go(Some(self.database), self.sandbox).await;
         in_time
+    }
+}
+
+/// What the public API's handlers work with.
+fn public(
+    shop: &Shop,
+    stores: &Stores,
+    identity: Identity,
+    webhooks: Webhooks,
+    stop: CancellationToken,
+) -> Api {
+    Api {
+        identity,
+        webhooks,
+        staff_log: stores.staff_log(),
+        coalescer: Coalescer::start(shop.orders.clone()),
+        orders_signal: shop.orders.signal(),
+        orders: shop.orders.clone(),
+        catalog: shop.catalog.clone(),
+        inventory: shop.inventory.clone(),
+        stock_keeping: shop.inventory.clone(),
+        refunds: shop.payments.clone(),
+        parcels: shop.shipping.clone(),
+        notifications: shop.notifications.clone(),
+        streams: Api::stream_permits(),
+        stop,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::faults::Profile;
+use crate::faults::{Profile, Rate};
 use crate::webhooks::Webhook;
 
 /// What a sandbox is started with.
@@ -31,6 +31,10 @@ pub struct Config {
     pub very_late_ms: u64,
     /// The delay of `pm_sandbox_slow`.
     pub slow_ms: u64,
+    /// After how many seconds a parcel arrives; none: never.
+    pub deliver_after_s: Option<u64>,
+    /// How many of them come back instead.
+    pub returned: Rate,
     /// Whom the gateway tells of its own accord, if anybody.
     pub webhook: Option<Webhook>,
 }
@@ -53,6 +57,8 @@ impl Config {
             late_ms: 2_000,
             very_late_ms: 20_000,
             slow_ms: 1_000,
+            deliver_after_s: None,
+            returned: Rate::default(),
             webhook: None,
         }
     }

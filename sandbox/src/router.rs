@@ -50,6 +50,8 @@ fn gateway_routes() -> Router<Arc<Sandbox>> {
 fn carrier_routes() -> Router<Arc<Sandbox>> {
     Router::new()
         .route("/carrier/v1/shipments", post(carrier::book::book).get(carrier::find::find))
+        .route("/carrier/v1/quotes", get(carrier::quote::quote))
+        .route("/carrier/v1/events", get(carrier::events::events))
         .route("/carrier/v1/shipments/{id}", get(carrier::retrieve::retrieve))
         .route("/carrier/v1/shipments/{id}/cancel", post(carrier::cancel::cancel))
 }

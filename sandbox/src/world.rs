@@ -31,6 +31,8 @@ pub(crate) struct World {
     refunds_of_intent: HashMap<String, Vec<Refund>>,
     shipments: HashMap<String, Shipment>,
     shipments_of_reference: HashMap<String, Vec<String>>,
+    /// In the order of their booking.
+    shipments_booked: Vec<String>,
     lines_of_order: HashMap<String, Vec<u64>>,
     seen: HashSet<u128>,
 }
@@ -46,6 +48,7 @@ impl World {
             refunds_of_intent: HashMap::new(),
             shipments: HashMap::new(),
             shipments_of_reference: HashMap::new(),
+            shipments_booked: Vec::new(),
             lines_of_order: HashMap::new(),
             seen: HashSet::new(),
         }
@@ -91,6 +94,12 @@ impl World {
     pub(crate) fn shipments_of_reference(&self, reference: &str) -> impl Iterator<Item = &Shipment> {
         let ids = self.shipments_of_reference.get(reference).map_or([].as_slice(), Vec::as_slice);
         ids.iter().rev().filter_map(|id| self.shipments.get(id))
+    }
+
+    /// The shipments booked after so many others; none, where there are not so many.
+    pub(crate) fn shipments_from(&self, count: usize) -> Option<impl Iterator<Item = &Shipment>> {
+        let ids = self.shipments_booked.get(count..)?;
+        Some(ids.iter().filter_map(|id| self.shipments.get(id)))
     }
 
     /// Where the lines of an order begin.
@@ -139,6 +148,7 @@ impl World {
     fn put_shipment(&mut self, shipment: &Shipment) {
         let known = self.shipments.insert(shipment.id.clone(), shipment.clone()).is_some();
         if !known {
+            self.shipments_booked.push(shipment.id.clone());
             let ids = self.shipments_of_reference.entry(shipment.reference.clone()).or_default();
             ids.push(shipment.id.clone());
         }

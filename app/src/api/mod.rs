@@ -13,8 +13,10 @@ mod mails;
 mod page;
 mod place_order;
 mod products;
+mod quotes;
 mod read_orders;
 mod refunds;
+mod shipments;
 mod staff_actions;
 mod stock;
 mod trace;
@@ -38,6 +40,7 @@ use inventory_api::{Inventory, StockKeeping};
 use notifications_api::Notifications;
 use orders_api::Orders;
 use payments_api::Refunds;
+use shipping_api::Parcels;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyDeadlineLayer};
@@ -71,6 +74,8 @@ pub struct Api {
     pub stock_keeping: Arc<dyn StockKeeping>,
     /// The payments module, for staff.
     pub refunds: Arc<dyn Refunds>,
+    /// The shipping module, for who sends or follows parcels.
+    pub parcels: Arc<dyn Parcels>,
     /// The notifications module.
     pub notifications: Arc<dyn Notifications>,
     /// Who tells of their own accord.
@@ -103,6 +108,7 @@ impl Api {
         (name = "orders", description = "Place, follow and cancel orders."),
         (name = "catalog", description = "What is sold."),
         (name = "inventory", description = "What is there (staff)."),
+        (name = "shipping", description = "What sending costs, and where parcels are."),
         (name = "customers", description = "How a person is reached."),
         (name = "mails", description = "What was told to a customer."),
         (name = "webhooks", description = "What others tell of their own accord."),
@@ -175,6 +181,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cancel_order::cancel_order))
         .routes(routes!(follow_order::follow_order))
         .routes(routes!(refunds::give_back, refunds::list_refunds))
+        .routes(routes!(shipments::list_shipments))
+        .routes(routes!(quotes::quote))
         .routes(routes!(products::list_products, products::put_products))
         .routes(routes!(products::show_product, products::change_product))
         .routes(routes!(products::retire_product))

@@ -3,7 +3,7 @@
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::http::Uri;
-use banyan_sandbox::{Config, Profile, SystemClock, Webhook, WebhookFaults, serve};
+use banyan_sandbox::{Config, Profile, Rate, SystemClock, Webhook, WebhookFaults, serve};
 use clap::Args;
 
 use super::serve::stop_signal;
@@ -36,6 +36,12 @@ pub(super) struct SandboxArgs {
     /// How long the card `pm_sandbox_slow` takes; its key is in flight meanwhile.
     #[arg(long, default_value_t = 1_000)]
     slow_ms: u64,
+    /// After how many seconds a parcel arrives.
+    #[arg(long, default_value_t = 3_600)]
+    deliver_after_s: u64,
+    /// How many parcels come back instead: `2%`.
+    #[arg(long, default_value = "0%", value_name = "PERCENT")]
+    returned: Rate,
     /// Tells this address (`http://HOST:PORT/PATH`) what happens, signed with `BANYAN_WEBHOOK_SECRET`.
     #[arg(long, value_name = "URL")]
     webhook_url: Option<Uri>,
@@ -61,6 +67,8 @@ pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
     };
     let config = Config {
         webhook,
+        deliver_after_s: Some(args.deliver_after_s),
+        returned: args.returned,
         listen: SocketAddr::from(([127, 0, 0, 1], args.port)),
         seed: args.seed,
         profile,

@@ -42,6 +42,9 @@ pub(crate) struct ServeArgs {
     /// How the private sandbox misbehaves; `everyday` and others need --allow-faults.
     #[arg(long, env = "BANYAN_SANDBOX_FAULTS", default_value = "none")]
     sandbox_faults: String,
+    /// After how many seconds a parcel of the private sandbox arrives.
+    #[arg(long, env = "BANYAN_SANDBOX_DELIVER_AFTER_S", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
+    sandbox_deliver_after_s: u64,
     /// For how many seconds stock is held for an order that is not confirmed.
     #[arg(long, env = "BANYAN_HOLD_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     hold_s: u64,
@@ -115,6 +118,7 @@ impl ServeArgs {
             database_password,
             outside: self.outside()?,
             sandbox_faults: self.sandbox_faults.clone(),
+            sandbox_deliver_after: Duration::from_secs(self.sandbox_deliver_after_s),
             faults: self.allow_faults.then_some(self.fault_seed),
             hold: Duration::from_secs(self.hold_s),
             pool: self.pool,

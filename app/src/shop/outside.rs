@@ -54,6 +54,7 @@ struct Plan {
     faults: String,
     seed: u64,
     port: u16,
+    deliver_after: Duration,
     /// Where it tells what was given back by hand.
     webhook: String,
 }
@@ -82,6 +83,7 @@ impl Sandbox {
             faults,
             seed: config.faults.unwrap_or(0),
             port,
+            deliver_after: config.sandbox_deliver_after,
             webhook: format!("{api}/v1/webhooks/payments"),
         };
         let (child, left) = match launch(&plan).await {
@@ -151,6 +153,7 @@ async fn launch(plan: &Plan) -> Result<(Child, Left), StartError> {
         // Longer than the development run holds stock: the slow card meets an expired hold.
         .args(["--slow-ms", "12000", "--book"])
         .arg(plan.root.join("book"))
+        .args(["--deliver-after-s", &plan.deliver_after.as_secs().to_string()])
         // Of what the shop asks for itself it hears by the answer.
         .args(["--webhook-url", &plan.webhook, "--webhook-events", "charge.refunded"])
         .env("BANYAN_WEBHOOK_SECRET", plan.secrets.webhook())

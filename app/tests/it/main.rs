@@ -12,6 +12,7 @@ mod openapi;
 mod reading;
 mod readme;
 mod refunds;
+mod shipments;
 mod shop;
 mod stock;
 mod webhooks;

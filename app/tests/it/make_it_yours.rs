@@ -76,8 +76,8 @@ const EDITS: [(&str, &str, &str); 12] = [
     ),
     (
         "app/src/shop.rs",
-        "            inventory: shop.inventory.clone(),\n",
-        "            inventory: shop.inventory.clone(),\n            wishlist: shop.wishlist.clone(),\n",
+        "        inventory: shop.inventory.clone(),\n",
+        "        inventory: shop.inventory.clone(),\n        wishlist: shop.wishlist.clone(),\n",
     ),
 ];
 

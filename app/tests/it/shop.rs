@@ -69,6 +69,8 @@ impl Shop {
                 "127.0.0.1:0",
                 "--pool",
                 "3",
+                "--sandbox-deliver-after-s",
+                "1",
                 "--log",
                 "debug",
             ])

@@ -21,9 +21,10 @@ pub(crate) async fn find(State(sandbox): State<Arc<Sandbox>>, call: LookUp) -> R
         let message = "Shipments are looked up by reference.";
         return Answer::problem(StatusCode::BAD_REQUEST, "reference_missing", message).into_response();
     };
+    let now = sandbox.now().wall.unix_timestamp();
     look_up(&sandbox, Party::Carrier, call, |world| {
-        let data: Vec<Value> =
-            world.shipments_of_reference(&reference).take(MOST).map(Shipment::shown).collect();
+        let shown = |shipment: &Shipment| shipment.shown_at(&sandbox.config, now);
+        let data: Vec<Value> = world.shipments_of_reference(&reference).take(MOST).map(shown).collect();
         Answer::new(StatusCode::OK, json!({ "data": data }))
     })
     .await

@@ -18,8 +18,9 @@ pub(crate) async fn retrieve(
     Path(id): Path<String>,
     call: LookUp,
 ) -> Response {
+    let now = sandbox.now().wall.unix_timestamp();
     look_up(&sandbox, Party::Carrier, call, |world| match world.shipment(&id) {
-        Some(shipment) => Answer::new(StatusCode::OK, shipment.shown()),
+        Some(shipment) => Answer::new(StatusCode::OK, shipment.shown_at(&sandbox.config, now)),
         None => no_such_shipment(&id),
     })
     .await

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::config::Config;
+use crate::digest::Digest;
 
 /// A parcel that the carrier knows of.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -23,7 +25,37 @@ pub struct Shipment {
     pub created: i64,
 }
 
+pub(super) const DAY_S: i64 = 86_400;
+/// What the carrier promises of a parcel whose service was not said.
+pub(super) const STANDARD_DAYS: i64 = 3;
+
+/// Where a parcel ended.
+pub(crate) struct Fate {
+    pub(crate) status: &'static str,
+    /// Seconds since 1970.
+    pub(crate) at: i64,
+}
+
 impl Shipment {
+    /// Where it ended by now, unless it is cancelled: a function of when it was booked and of its id, so that nothing needs to
+    /// be written down.
+    pub(crate) fn fate(&self, config: &Config, now: i64) -> Option<Fate> {
+        let at = self.created.checked_add(i64::try_from(config.deliver_after_s?).ok()?)?;
+        let drawn = Digest::of(&[b"returned", &config.seed.to_be_bytes(), self.id.as_bytes()]);
+        let is_returned = drawn.millionth() < config.returned.per_million();
+        (at <= now).then_some(Fate { status: if is_returned { "returned" } else { "delivered" }, at })
+    }
+
+    /// As it stands now.
+    pub(crate) fn shown_at(&self, config: &Config, now: i64) -> Value {
+        let mut shown = self.shown();
+        if let Some(fate) = self.fate(config, now).filter(|_| !self.cancelled) {
+            shown["status"] = fate.status.into();
+        }
+        shown
+    }
+
+    /// As it was booked or cancelled.
     pub(crate) fn shown(&self) -> Value {
         json!({
             "id": self.id,
@@ -32,6 +64,7 @@ impl Shipment {
             "tracking": self.tracking,
             "status": if self.cancelled { "cancelled" } else { "booked" },
             "created": self.created,
+            "promised": self.created + STANDARD_DAYS * DAY_S,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The carrier.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -48,4 +50,59 @@ async fn the_two_parties_do_not_share_keys() {
     assert_eq!(got(outside.booking("k1", "order-1")).await.status, 201);
     let other = got(outside.booking("k1", "order-2")).await;
     assert_eq!((other.status, other.code()), (400, "idempotency_key_reused"));
+}
+
+#[tokio::test]
+async fn parcels_arrive_in_their_order_and_some_come_back() {
+    let outside = Outside::tweaked(|config| {
+        (config.deliver_after_s, config.returned) = (Some(60), "50%".parse().unwrap());
+    })
+    .await;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let booked = got(outside.booking(&format!("k{n}"), &format!("order-{n}"))).await;
+        assert_eq!(booked.body["promised"], booked.body["created"].as_i64().unwrap() + 3 * 86_400);
+        ids.push(booked.id().to_owned());
+    }
+    let cancel = outside.request(Method::POST, &format!("/carrier/v1/shipments/{}/cancel", ids[3]));
+    got(cancel.json(&json!({}))).await;
+    let none = outside.get("/carrier/v1/events?after=0").await;
+    assert_eq!(none.body, json!({ "data": [], "next": 0, "has_more": false }));
+    outside.clock.pass(Duration::from_secs(60));
+    got(outside.booking("later", "later")).await;
+    let page = outside.get("/carrier/v1/events?after=0").await;
+    assert_eq!((&page.body["next"], &page.body["has_more"]), (&json!(12), &json!(false)));
+    let events = page.body["data"].as_array().unwrap();
+    let told: Vec<&str> = events.iter().map(|event| event["shipment"].as_str().unwrap()).collect();
+    ids.remove(3);
+    assert_eq!(told, ids);
+    let of = |status: &str| events.iter().filter(|event| event["status"] == status).count();
+    assert!(
+        of("delivered") > 0 && of("returned") > 0 && of("delivered") + of("returned") == 11,
+        "{events:?}"
+    );
+    let shown = outside.get(&format!("/carrier/v1/shipments/{}", ids[0])).await;
+    assert_eq!(shown.body["status"], events[0]["status"]);
+    let rest = outside.get("/carrier/v1/events?after=11").await;
+    assert_eq!(rest.body["data"][0]["position"], 12);
+    for (after, code) in [("14", "no_such_position"), ("", "after_invalid"), ("-1", "after_invalid")] {
+        let bad = outside.get(&format!("/carrier/v1/events?after={after}")).await;
+        assert_eq!((bad.status, bad.code()), (400, code));
+    }
+}
+
+#[tokio::test]
+async fn a_quote_is_no_booking() {
+    let outside = Outside::start().await;
+    let quotes = outside.get("/carrier/v1/quotes?items=3&currency=EUR").await;
+    let [standard, express] = &quotes.body["data"].as_array().unwrap()[..] else { panic!("{quotes:?}") };
+    assert_eq!((&standard["service"], &standard["amount"]), (&json!("standard"), &json!(530)));
+    assert_eq!((&express["service"], &express["amount"]), (&json!("express"), &json!(1_370)));
+    assert!(express["promised"].as_i64() < standard["promised"].as_i64());
+    for bad in ["", "items=0&currency=EUR", "items=1", "items=1000001&currency=EUR", "items=1&currency=EURO"]
+    {
+        let bad = outside.get(&format!("/carrier/v1/quotes?{bad}")).await;
+        assert_eq!((bad.status, bad.code()), (400, "quote_invalid"));
+    }
+    assert!(outside.kinds().await.is_empty());
 }

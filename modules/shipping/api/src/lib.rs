@@ -1,7 +1,7 @@
 //! Contract of shipping: a parcel and its way.
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, CustomerId, Line, OrderId};
+use banyan_kernel::{Answer, Command, Currency, CustomerId, Line, Money, OrderId, Timestamp, TraceParent};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,6 +70,110 @@ impl ShipmentCancelled {
     pub const KIND: &'static str = "ShipmentCancelled";
 }
 
+/// Told when a parcel is with its customer. Public. Subject: the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShipmentDelivered {
+    /// Whose.
+    pub order: OrderId,
+    /// The tracking number.
+    pub tracking: String,
+}
+
+/// Told when a parcel came back. What follows (a refund, stock) is for staff. Public. Subject: the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShipmentReturned {
+    /// Whose.
+    pub order: OrderId,
+    /// The tracking number.
+    pub tracking: String,
+}
+
+impl ShipmentDelivered {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "ShipmentDelivered";
+}
+impl ShipmentReturned {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "ShipmentReturned";
+}
+
+/// What would be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuoteParcel {
+    /// How many pieces, one at least.
+    pub items: i64,
+    /// In which currency it is to be quoted.
+    pub currency: Currency,
+    /// The trace it belongs to.
+    pub trace: TraceParent,
+}
+
+/// Who says what it would cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QuoteSource {
+    /// The carrier, now.
+    Carrier,
+    /// The shop's own table, since the carrier does not say.
+    Table,
+}
+
+/// One way to send it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceQuote {
+    /// Its name.
+    #[schema(example = "standard")]
+    pub service: String,
+    /// What it would cost.
+    pub price: Money,
+    /// By when it would be there.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub promised_by: Timestamp,
+}
+
+/// All ways to send it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quotes {
+    /// Who says so.
+    pub source: QuoteSource,
+    /// The cheapest first.
+    pub services: Vec<ServiceQuote>,
+}
+
+/// Where a parcel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParcelState {
+    /// The carrier will fetch it.
+    Booked,
+    /// It has left the house.
+    Dispatched,
+    /// The customer has it.
+    Delivered,
+    /// It came back.
+    Returned,
+    /// It was given up before it left.
+    Cancelled,
+}
+
+/// A parcel, for who follows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParcelView {
+    /// The tracking number.
+    pub tracking: String,
+    /// Where it is.
+    pub state: ParcelState,
+    /// By when the carrier said, at its booking, that it would be there.
+    #[serde(with = "banyan_kernel::rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub promised_by: Option<Timestamp>,
+    /// When it was delivered, or came back.
+    #[serde(with = "banyan_kernel::rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub arrived_at: Option<Timestamp>,
+}
+
 /// The refusal codes of this port.
 pub mod refusals {
     /// The carrier does not take it.
@@ -87,4 +191,13 @@ pub trait Shipping: Send + Sync {
     /// Gives bookings up; the command's id is the id of the [`BookShipment`] that it undoes.
     /// Refusal: `already_shipped`.
     async fn cancel(&self, batch: Vec<Command<CancelShipment>>) -> Vec<Answer<ShipmentCancelledReply>>;
+}
+
+/// What shipping can do for who sends or follows parcels.
+#[async_trait]
+pub trait Parcels: Send + Sync {
+    /// What sending would cost. Where the carrier does not say in time, the shop's own table does.
+    async fn quote(&self, wish: QuoteParcel) -> Quotes;
+    /// The parcels of an order that the carrier has taken.
+    async fn parcels(&self, order: OrderId) -> Answer<Vec<ParcelView>>;
 }

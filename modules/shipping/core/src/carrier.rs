@@ -1,22 +1,80 @@
 //! The carrier: shipments, spoken in JSON.
 
-use banyan_kernel::{CommandId, Json, Refusal};
+use banyan_kernel::{CommandId, Json, Money, OrderId, Refusal, Timestamp, TraceParent, stable_hash};
 use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Record, Reply};
 use serde_json::json;
-use shipping_api::refusals;
+use shipping_api::{QuoteParcel, ServiceQuote, refusals};
+use sqlx::types::Uuid;
 
-use crate::shipment::{Booking, Shipment, State};
+use crate::{
+    quote,
+    shipment::{Arrival, Booking, Shipment, State},
+};
 
 const SHIPMENTS: &str = "/carrier/v1/shipments";
+const QUOTES: &str = "/carrier/v1/quotes";
+const EVENTS: &str = "/carrier/v1/events";
 
 pub(crate) struct Carrier {
     caller: Caller,
+    /// Of its own: however many look at their baskets, a parcel gets booked.
+    quotes: Caller,
+}
+
+/// A parcel's way ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) position: i64,
+    pub(crate) order: OrderId,
+    /// The carrier's id.
+    pub(crate) parcel: String,
+    pub(crate) arrival: Arrival,
+    pub(crate) at: Timestamp,
+}
+
+/// A page of the carrier's events.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// In their order; those of other shops left out.
+    pub(crate) arrived: Vec<Arrived>,
+    pub(crate) next: i64,
+    pub(crate) more: bool,
 }
 
 impl Carrier {
     pub(crate) fn new(config: Callee) -> Self {
-        let caller = Caller::new("carrier", config);
-        Self { caller: caller.expect("a client without TLS and proxy reads nothing that could fail") }
+        let client = "a client without TLS and proxy reads nothing that could fail";
+        let quotes = Callee { time_out: config.time_out.min(quote::TIME_OUT), ..config.clone() };
+        let quotes = Caller::new("carrier quotes", quotes).expect(client);
+        Self { caller: Caller::new("carrier", config).expect(client), quotes }
+    }
+
+    /// What each service would cost.
+    pub(crate) async fn quote(&self, wish: &QuoteParcel) -> Outcome<Vec<ServiceQuote>> {
+        let path = format!("{QUOTES}?items={}&currency={}", wish.items, wish.currency.as_str());
+        match get(&self.quotes, &wish.trace, "quote", path, 1).await {
+            Ok(Reply { status: 200, body }) => {
+                let all = body["data"].as_array();
+                let all = all.and_then(|all| all.iter().map(|one| quoted(wish, one)).collect());
+                all.map_or_else(|| Outcome::Unclear("quotes that are none".to_owned()), Outcome::Done)
+            }
+            Ok(reply) => Outcome::Broken(format!("the carrier answered {}", reply.status)),
+            Err(error) => Outcome::from(error),
+        }
+    }
+
+    /// What became of parcels, behind a position.
+    pub(crate) async fn events(&self, after: i64) -> Outcome<Page> {
+        // The position stands for what it belongs to.
+        let trace = TraceParent::root(Uuid::from_u128(u128::from(stable_hash(&after.to_be_bytes())) | 1));
+        match get(&self.caller, &trace, "track", format!("{EVENTS}?after={after}"), 1).await {
+            Ok(Reply { status: 200, body }) => page(after, &body)
+                .map_or_else(|| Outcome::Unclear("events that are none".to_owned()), Outcome::Done),
+            Ok(reply) => {
+                Outcome::Broken(format!("the carrier answered {} {}", reply.status, reply.body["code"]))
+            }
+            Err(error) => Outcome::from(error),
+        }
     }
 
     pub(crate) fn caller(&self) -> &Caller {
@@ -64,18 +122,47 @@ impl Carrier {
             State::Cancelling => format!("{SHIPMENTS}/{}", carrier_id(shipment)),
             _ => format!("{SHIPMENTS}?reference={}", id.order),
         };
-        let (step, delivery) = (format!("look up {}", id.step), shipment.intent.tries);
-        let call = Call {
-            trace: &shipment.trace,
-            step: &step,
-            method: Method::GET,
-            path,
-            body: None,
-            key: None,
-            delivery,
-        };
-        self.caller.call(call).await
+        get(&self.caller, &shipment.trace, &format!("look up {}", id.step), path, shipment.intent.tries).await
     }
+}
+
+async fn get(
+    caller: &Caller,
+    trace: &TraceParent,
+    step: &str,
+    path: String,
+    delivery: i32,
+) -> Result<Reply, CallError> {
+    caller.call(Call { trace, step, method: Method::GET, path, body: None, key: None, delivery }).await
+}
+
+fn quoted(wish: &QuoteParcel, body: &Json) -> Option<ServiceQuote> {
+    let minor = body["amount"].as_i64().filter(|minor| *minor >= 0)?;
+    let same = body["currency"] == wish.currency.as_str();
+    Some(ServiceQuote {
+        service: body["service"].as_str()?.to_owned(),
+        price: Some(Money { minor, currency: wish.currency }).filter(|_| same)?,
+        promised_by: seconds(&body["promised"])?,
+    })
+}
+
+fn page(after: i64, body: &Json) -> Option<Page> {
+    let arrived = body["data"].as_array()?.iter().map(arrived).collect::<Option<Vec<_>>>()?;
+    let next = body["next"].as_i64().filter(|next| *next >= after)?;
+    Some(Page { arrived: arrived.into_iter().flatten().collect(), next, more: body["has_more"] == true })
+}
+
+/// One event; within it none, where it is about no order of a shop like this.
+fn arrived(event: &Json) -> Option<Option<Arrived>> {
+    let (position, reference) = (event["position"].as_i64()?, event["reference"].as_str()?);
+    let (parcel, at) = (event["shipment"].as_str()?.to_owned(), seconds(&event["at"])?);
+    let arrival = Arrival::parse(event["status"].as_str()?)?;
+    let order = reference.parse().ok();
+    Some(order.map(|order| Arrived { position, order, parcel, arrival, at }))
+}
+
+fn seconds(body: &Json) -> Option<Timestamp> {
+    Timestamp::from_unix_timestamp(body.as_i64()?).ok()
 }
 
 fn carrier_id(shipment: &Shipment) -> &str {
@@ -104,7 +191,7 @@ fn looked_up(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
     match (reply.status, shipment.state) {
         (200, State::Booking) => {
             let Some(shipments) = reply.body["data"].as_array() else { return unclear(&reply.body) };
-            let live: Vec<&Json> = shipments.iter().filter(|one| one["status"] == "booked").collect();
+            let live: Vec<&Json> = shipments.iter().filter(|one| one["status"] != "cancelled").collect();
             match live[..] {
                 [] => Outcome::Absent,
                 [one] => by_shipment(shipment, one),
@@ -121,10 +208,11 @@ fn by_shipment(shipment: &Shipment, body: &Json) -> Outcome<Booking> {
     let (Some(id), Some(tracking)) = (body["id"].as_str(), body["tracking"].as_str()) else {
         return unclear(body);
     };
-    let done = || Outcome::Done(Booking { id: id.to_owned(), tracking: tracking.to_owned() });
+    let promised_by = seconds(&body["promised"]);
+    let done = || Outcome::Done(Booking { id: id.to_owned(), tracking: tracking.to_owned(), promised_by });
     match (shipment.state, body["status"].as_str().unwrap_or_default()) {
-        (State::Booking, "booked") | (State::Cancelling, "cancelled") => done(),
-        (State::Cancelling, "booked") => Outcome::Absent,
+        (State::Booking, "booked" | "delivered" | "returned") | (State::Cancelling, "cancelled") => done(),
+        (State::Cancelling, "booked" | "delivered" | "returned") => Outcome::Absent,
         _ => unclear(body),
     }
 }

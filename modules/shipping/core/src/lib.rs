@@ -3,7 +3,8 @@
 //!
 //! One command, file by file: `book` (what it means for the row), [`banyan_net::outbound::ask`] (intent, call,
 //! outcome), `carrier` (the call), `depot` (what becomes of the row and the event told with it), `reconcile` (what
-//! has no outcome yet). What orders tell comes through [`OrdersConsumer`].
+//! has no outcome yet). What orders tell comes through [`OrdersConsumer`], what the carrier tells through
+//! [`TrackingReconciler`].
 
 mod book;
 mod cancel;
@@ -11,21 +12,28 @@ mod carrier;
 mod depot;
 mod dispatch;
 mod facts;
+mod parcels;
+mod quote;
 mod reconcile;
 mod shipment;
+mod track;
 
 pub use banyan_net::outbound::Callee as CarrierConfig;
 pub use dispatch::OrdersConsumer;
 pub use facts::ShipmentFact;
 pub use reconcile::{GROUP, IntentReconciler};
+pub use track::{TRACK_GROUP, TrackingReconciler, Turned};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command};
+use banyan_kernel::{Answer, Command, OrderId};
 use banyan_net::outbound::ask;
 use banyan_store::{Schema, Store};
-use shipping_api::{BookShipment, CancelShipment, ShipmentBookedReply, ShipmentCancelledReply};
+use shipping_api::{
+    BookShipment, CancelShipment, ParcelView, QuoteParcel, Quotes, ShipmentBookedReply,
+    ShipmentCancelledReply,
+};
 
 use carrier::Carrier;
 use depot::Depot;
@@ -66,5 +74,16 @@ impl shipping_api::Shipping for Shipping {
 
     async fn cancel(&self, batch: Vec<Command<CancelShipment>>) -> Vec<Answer<ShipmentCancelledReply>> {
         ask(&self.0, batch, cancel::judge).await
+    }
+}
+
+#[async_trait]
+impl shipping_api::Parcels for Shipping {
+    async fn quote(&self, wish: QuoteParcel) -> Quotes {
+        quote::quote(&self.0.carrier, &wish, self.0.store.clock().now()).await
+    }
+
+    async fn parcels(&self, order: OrderId) -> Answer<Vec<ParcelView>> {
+        parcels::parcels(&self.0.store, order).await
     }
 }

@@ -8,22 +8,24 @@ pub(crate) const READ: &str = "select * from shipment where order_id = any($1) o
 
 pub(crate) const INSERT: &str = "insert into shipment (order_id, customer_id, items, slot, trace, carrier_id, tracking, \
      attempt, version, tries, again, look_ups, asked_again, state, orders_seen, first_sent_at, next_try_at, \
-     refusal_code, refusal_detail, reason, broken) \
+     refusal_code, refusal_detail, reason, broken, promised_by) \
      select * from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
      $8::int4[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::bool[], $14::text[], $15::int8[], \
-     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[])";
+     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[])";
 
-/// The slot is the order's and stays; it is bound, as both statements are bound alike.
+/// An arrival is of one parcel: another booking has none. The slot is the order's and stays; it is bound, as both statements are bound alike.
 pub(crate) const UPDATE: &str = "update shipment s set customer_id = t.customer, items = t.items, trace = t.trace, \
      carrier_id = t.carrier, tracking = t.tracking, attempt = t.attempt, version = t.version, tries = t.tries, \
      again = t.again, look_ups = t.look_ups, asked_again = t.asked, state = t.state, orders_seen = t.seen, \
      first_sent_at = t.first, next_try_at = t.next, refusal_code = t.code, refusal_detail = t.detail, \
-     reason = t.reason, broken = t.broken \
+     reason = t.reason, broken = t.broken, promised_by = t.promised, \
+     arrival = case when s.carrier_id = t.carrier then s.arrival end, \
+     arrived_at = case when s.carrier_id = t.carrier then s.arrived_at end \
      from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
      $8::int4[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::bool[], $14::text[], $15::int8[], \
-     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[]) \
+     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[]) \
      as t(id, customer, items, slot, trace, carrier, tracking, attempt, version, tries, again, look_ups, asked, \
-     state, seen, first, next, code, detail, reason, broken) where s.order_id = t.id";
+     state, seen, first, next, code, detail, reason, broken, promised) where s.order_id = t.id";
 
 /// Where a shipment stands. What ends in -ing has a call under way whose outcome is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,28 @@ impl State {
 pub(crate) struct Booking {
     pub(crate) id: String,
     pub(crate) tracking: String,
+    /// By when it says that the parcel is there.
+    pub(crate) promised_by: Option<Timestamp>,
+}
+
+/// How a parcel's way ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Delivered,
+    Returned,
+}
+
+impl Arrival {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Returned => "returned",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Delivered, Self::Returned].into_iter().find(|arrival| arrival.as_str() == text)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +96,8 @@ pub(crate) struct Shipment {
     pub(crate) trace: TraceParent,
     pub(crate) state: State,
     pub(crate) booking: Option<Booking>,
+    /// Where its way ended, and when. Only tracking writes it.
+    pub(crate) arrival: Option<(Arrival, Timestamp)>,
     pub(crate) attempt: i32,
     /// Counts the events told.
     pub(crate) version: i64,
@@ -99,6 +125,7 @@ impl Shipment {
             trace: command.context.trace,
             state: State::Cancelled,
             booking: None,
+            arrival: None,
             attempt: attempt_of(command),
             version: 0,
             intent: Intent::default(),
@@ -115,13 +142,21 @@ impl Shipment {
         let detail: Option<String> = row.try_get("refusal_detail")?;
         let id: Option<String> = row.try_get("carrier_id")?;
         let tracking: Option<String> = row.try_get("tracking")?;
+        let promised_by = row.try_get("promised_by")?;
+        let arrival: Option<String> = row.try_get("arrival")?;
+        let arrival = arrival.map(|text| {
+            let arrival = Arrival::parse(&text).ok_or_else(|| sqlx::Error::Decode(text.into()))?;
+            Ok::<_, sqlx::Error>((arrival, row.try_get("arrived_at")?))
+        });
+        let arrival = arrival.transpose()?;
         Ok(Self {
             order: OrderId(row.try_get("order_id")?),
             customer: row.try_get::<Option<Uuid>, _>("customer_id")?.map(CustomerId),
             items: row.try_get("items")?,
             trace: TraceParent::root(row.try_get("trace")?),
             state: State::parse(&state).ok_or_else(|| sqlx::Error::Decode(state.into()))?,
-            booking: id.zip(tracking).map(|(id, tracking)| Booking { id, tracking }),
+            booking: id.zip(tracking).map(|(id, tracking)| Booking { id, tracking, promised_by }),
+            arrival,
             attempt: row.try_get("attempt")?,
             version: row.try_get("version")?,
             intent: Intent {
@@ -217,6 +252,7 @@ pub(crate) async fn put(
         .bind(all(rows, |s| s.refusal.as_ref().map(|refusal| refusal.detail.as_str())))
         .bind(all(rows, |s| s.reason.as_deref()))
         .bind(all(rows, |s| s.intent.broken.as_deref()))
+        .bind(all::<Option<Timestamp>>(rows, |s| s.booking.as_ref().and_then(|booking| booking.promised_by)))
         .execute(connection)
         .await?;
     Ok(())

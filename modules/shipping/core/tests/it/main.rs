@@ -7,5 +7,6 @@ mod faults;
 mod orders;
 mod poison;
 mod statements;
+mod tracking;
 mod wal;
 mod world;
