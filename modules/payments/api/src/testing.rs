@@ -6,4 +6,4 @@ mod words;
 
 pub use conformance::{UnderTest, ask_until_settled, conformance};
 pub use fake::{FakePayments, Said};
-pub use words::{authorise, capture, context, order, refund, void};
+pub use words::{authorise, capture, context, give_back, order, refund, void};

@@ -5,14 +5,19 @@ use std::future::Future;
 use async_trait::async_trait;
 use banyan_kernel::{Answer, OrderId, Refusal};
 
-use super::words::{authorise, capture, order, refund, void};
-use crate::{PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments, refusals};
+use super::words::{self, authorise, capture, order, refund, void};
+use crate::{
+    PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments, RefundState, RefundView, Refunds,
+    refusals,
+};
 
 /// Payments, and the world around them.
 #[async_trait]
 pub trait UnderTest: Send + Sync {
     /// The port.
     fn port(&self) -> &dyn Payments;
+    /// The port for staff.
+    fn refunds(&self) -> &dyn Refunds;
     /// Lets what is under way come a little further.
     async fn settle(&self);
     /// What the gateway did for an order: `authorised`, `declined`, `captured`, `cancelled`, `refunded`.
@@ -54,6 +59,8 @@ pub async fn conformance(on: &dyn UnderTest) {
     a_later_attempt_owns_what_it_finds(on).await;
     duplicates_in_a_batch_are_one(on).await;
     answers_come_in_the_order_asked(on).await;
+    money_is_given_back_in_parts_each_once_and_never_more_than_was_taken(on).await;
+    what_was_not_taken_or_was_undone_is_not_given_back(on).await;
 }
 
 const GOOD: &str = "pm_card_visa";
@@ -250,4 +257,40 @@ async fn answers_come_in_the_order_asked(on: &dyn UnderTest) {
         on.settle().await;
     }
     assert_eq!(codes, ["done", "generic_decline", "done", "expired_card"]);
+}
+
+async fn back(on: &dyn UnderTest, order: OrderId, key: &str, amount: Option<i64>) -> Answer<RefundView> {
+    ask_until_settled(on, || on.refunds().give_back(vec![words::give_back(order, key, amount)])).await
+}
+
+async fn money_is_given_back_in_parts_each_once_and_never_more_than_was_taken(on: &dyn UnderTest) {
+    let order = order("given-back");
+    hold(on, order, 1, GOOD).await;
+    take(on, order, 1).await;
+    let first = back(on, order, "a", Some(300)).await;
+    assert!(matches!(&first, Answer::Done(one) if (one.n, one.amount.minor) == (1, 300)), "{first:?}");
+    assert_eq!(code(back(on, order, "a", Some(301)).await), refusals::KEY_REUSED);
+    assert_eq!(code(back(on, order, "b", Some(1_000)).await), refusals::MORE_THAN_TAKEN);
+    let rest = back(on, order, "b", None).await;
+    assert!(matches!(&rest, Answer::Done(one) if (one.n, one.amount.minor) == (2, 999)), "{rest:?}");
+    assert_eq!(code(back(on, order, "c", None).await), refusals::MORE_THAN_TAKEN);
+    let again = back(on, order, "a", Some(300)).await;
+    assert!(matches!(&again, Answer::Done(one) if one.n == 1), "whatever came after it: {again:?}");
+    let Answer::Done(all) = on.refunds().refunds(order).await else { panic!("a list") };
+    let all: Vec<_> =
+        all.iter().map(|one| (one.n, one.amount.minor, one.state, one.actor.as_str())).collect();
+    assert_eq!(all, [(1, 300, RefundState::Done, "staff:bob"), (2, 999, RefundState::Done, "staff:bob")]);
+    assert_eq!(on.book(order).await, ["authorised", "captured", "refunded", "refunded"]);
+}
+
+async fn what_was_not_taken_or_was_undone_is_not_given_back(on: &dyn UnderTest) {
+    let [unknown, held, undone] = ["back-unknown", "back-held", "back-undone"].map(order);
+    hold(on, held, 1, GOOD).await;
+    hold(on, undone, 1, GOOD).await;
+    take(on, undone, 1).await;
+    give_back(on, undone, 1).await;
+    for order in [unknown, held, undone] {
+        assert_eq!(code(back(on, order, "a", None).await), refusals::NOT_CAPTURED);
+        assert_eq!(on.refunds().refunds(order).await, Answer::Done(Vec::new()));
+    }
 }

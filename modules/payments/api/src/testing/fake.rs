@@ -6,11 +6,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, OrderId, Refusal};
+use banyan_kernel::{Answer, Command, Money, OrderId, Refusal};
 
 use crate::{
-    AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments,
-    RefundPayment, VoidPayment, refusals,
+    AuthorisePayment, CapturePayment, GiveBack, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone,
+    Payments, RefundPayment, RefundState, RefundView, Refunds, VoidPayment, refusals,
 };
 
 /// What a test has the fake say once, instead of its own answer.
@@ -60,10 +60,13 @@ struct Payment {
     captured: Option<PaymentCapturedReply>,
     refusal: Option<Refusal>,
     barred: bool,
+    amount: Option<Money>,
+    /// By key.
+    given_back: Vec<(String, RefundView)>,
 }
 
 impl FakePayments {
-    /// Has a step of an order (`authorise`, `capture`, `void`, `refund`) say these in turn, before its own answer.
+    /// Has a step of an order (`authorise`, `capture`, `void`, `refund`, `give_back`) say these in turn, before its own answer.
     pub fn script(&self, order: OrderId, step: &'static str, said: impl IntoIterator<Item = Said>) {
         self.inner().script.entry((order, step)).or_default().extend(said);
     }
@@ -134,6 +137,8 @@ impl Inner {
             captured: None,
             refusal: None,
             barred: false,
+            amount: None,
+            given_back: Vec::new(),
         })
     }
 
@@ -156,6 +161,7 @@ impl Inner {
         if newer && again {
             let refusal = refused.or_else(|| declined(&command.body.method));
             payment.method.clone_from(&command.body.method);
+            payment.amount = Some(command.body.amount);
             payment.state = if refusal.is_some() { State::Refused } else { State::Authorised };
             let reference = format!("pi_{order}_{attempt}");
             payment.authorised =
@@ -247,6 +253,41 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn give_back(&mut self, command: &Command<GiveBack>, refused: Option<Refusal>) -> Answer<RefundView> {
+        let (order, wish) = (command.id.order, &command.body);
+        let not_captured = || Answer::rejected(refusals::NOT_CAPTURED, "no money is kept");
+        let Some(payment) = self.payments.get_mut(&order) else { return not_captured() };
+        if let Some((_, known)) = payment.given_back.iter().find(|(key, _)| *key == wish.key) {
+            let same = wish.amount_minor.is_none_or(|minor| minor == known.amount.minor);
+            return match same && wish.reason == known.reason {
+                true => Answer::Done(known.clone()),
+                false => Answer::rejected(refusals::KEY_REUSED, "another refund"),
+            };
+        }
+        let (Some(amount), State::Captured) = (payment.amount, payment.state) else { return not_captured() };
+        let left = amount.minor - payment.given_back.iter().map(|(_, one)| one.amount.minor).sum::<i64>();
+        let minor = wish.amount_minor.unwrap_or(left);
+        if left == 0 || minor > left {
+            return Answer::rejected(refusals::MORE_THAN_TAKEN, "more than is left");
+        }
+        if let Some(refusal) = refused {
+            return Answer::Rejected(refusal);
+        }
+        let refund = RefundView {
+            n: u32::try_from(payment.given_back.len() + 1).unwrap_or(u32::MAX),
+            amount: Money { minor, ..amount },
+            reason: wish.reason.clone(),
+            state: RefundState::Done,
+            actor: command.context.actor.to_string(),
+            at: None,
+        };
+        payment.given_back.push((wish.key.clone(), refund.clone()));
+        self.write(order, "refunded");
+        Answer::Done(refund)
+    }
+}
+
 fn generic() -> Refusal {
     Refusal::new("generic_decline", "Your card was declined.")
 }
@@ -276,5 +317,18 @@ impl Payments for FakePayments {
 
     async fn refund(&self, batch: Vec<Command<RefundPayment>>) -> Vec<Answer<PaymentUndone>> {
         self.each("refund", batch, |inner, command, _| inner.refund(command))
+    }
+}
+
+#[async_trait]
+impl Refunds for FakePayments {
+    async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>> {
+        self.each("give_back", batch, Inner::give_back)
+    }
+
+    async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>> {
+        let inner = self.inner();
+        let given_back = inner.payments.get(&order).map(|payment| payment.given_back.iter());
+        Answer::Done(given_back.into_iter().flatten().map(|(_, refund)| refund.clone()).collect())
     }
 }

@@ -1,8 +1,8 @@
 //! Short words for tests. They panic on what no test should say.
 
-use banyan_kernel::{Command, CommandId, Context, Money, OrderId, TraceParent};
+use banyan_kernel::{Actor, Command, CommandId, Context, Money, OrderId, Role, TraceParent};
 
-use crate::{AuthorisePayment, CapturePayment, RefundPayment, VoidPayment};
+use crate::{AuthorisePayment, CapturePayment, GiveBack, RefundPayment, VoidPayment};
 
 /// The order called `name`: the same name, the same order.
 #[must_use]
@@ -46,4 +46,12 @@ pub fn void(order: OrderId, attempt: u32) -> Command<VoidPayment> {
 #[must_use]
 pub fn refund(order: OrderId, attempt: u32) -> Command<RefundPayment> {
     command(order, "capture", attempt, RefundPayment { reason: "changed_mind".to_owned() })
+}
+
+/// Has staff give money back under a key; all that is left where no amount is said.
+#[must_use]
+pub fn give_back(order: OrderId, key: &str, amount_minor: Option<i64>) -> Command<GiveBack> {
+    let body = GiveBack { key: key.to_owned(), amount_minor, reason: "broken".to_owned() };
+    let actor = Actor { role: Role::Staff, id: "bob".to_owned() };
+    Command { context: Context { actor, ..context(order) }, ..command(order, "give_back", 0, body) }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use banyan_kernel::{Answer, OrderId};
 use payments_api::{
-    Payments,
+    Payments, Refunds,
     testing::{FakePayments, Said, UnderTest, authorise, conformance, order},
 };
 
@@ -17,6 +17,10 @@ struct Fake(FakePayments);
 #[async_trait]
 impl UnderTest for Fake {
     fn port(&self) -> &dyn Payments {
+        &self.0
+    }
+
+    fn refunds(&self) -> &dyn Refunds {
         &self.0
     }
 

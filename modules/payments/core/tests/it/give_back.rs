@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use banyan_kernel::{Actor, Answer, Command, CommandId, Context, OrderId, Role, SLOTS};
+use banyan_kernel::{Answer, Command, OrderId};
 use payments_api::{
     GiveBack, Payments, RefundState, RefundView, Refunds, refusals,
-    testing::{UnderTest, ask_until_settled, authorise, capture, context, order, refund},
+    testing::{UnderTest, ask_until_settled, authorise, capture, give_back as back, order},
 };
-use payments_core::RefundReconciler;
 
 use crate::world::World;
 
@@ -19,28 +18,9 @@ pub(crate) async fn taken(world: &World, name: &str) -> OrderId {
     order
 }
 
-pub(crate) fn back(order: OrderId, key: &str, amount_minor: Option<i64>) -> Command<GiveBack> {
-    let actor = Actor { role: Role::Staff, id: "bob".to_owned() };
-    let body = GiveBack { key: key.to_owned(), amount_minor, reason: "broken".to_owned() };
-    Command { id: CommandId::new(order, "give_back", 0), context: Context { actor, ..context(order) }, body }
-}
-
 /// Asks again, with what is due asked for in between.
 pub(crate) async fn given(world: &World, wish: Command<GiveBack>) -> Answer<RefundView> {
-    let reconciler = RefundReconciler::new(&world.payments);
-    let all: Vec<u16> = (0..SLOTS).collect();
-    for _ in 0..1_000 {
-        match world.payments.give_back(vec![wish.clone()]).await.pop().expect("an answer") {
-            Answer::Pending | Answer::Unavailable(_) => {
-                world.pass(Duration::from_secs(7));
-                if reconciler.turn(&all).await.expect("a turn") == 0 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            }
-            answer => return answer,
-        }
-    }
-    panic!("it stays without an answer")
+    ask_until_settled(world, || world.payments.give_back(vec![wish.clone()])).await
 }
 
 fn done(answer: Answer<RefundView>) -> (u32, i64) {
@@ -87,19 +67,6 @@ async fn in_parts_each_once_and_never_more_than_was_taken() {
     let Answer::Done(all) = world.payments.refunds(order).await else { panic!("a list") };
     assert_eq!(all.iter().map(|refund| refund.amount.minor).sum::<i64>(), 1_299);
     assert!(all.iter().all(|refund| refund.at.is_some()));
-}
-
-#[tokio::test]
-async fn what_was_not_taken_or_was_undone_is_not_given_back() {
-    let world = World::new().await;
-    assert_eq!(refused(given(&world, back(order("unknown"), "a", None)).await), refusals::NOT_CAPTURED);
-    let held = order("held");
-    ask_until_settled(&world, || world.payments.authorise(vec![authorise(held, 1, "pm_card_visa")])).await;
-    assert_eq!(refused(given(&world, back(held, "a", None)).await), refusals::NOT_CAPTURED);
-    let undone = taken(&world, "undone").await;
-    ask_until_settled(&world, || world.payments.refund(vec![refund(undone, 1)])).await;
-    assert_eq!(refused(given(&world, back(undone, "a", None)).await), refusals::NOT_CAPTURED);
-    world.balances().await;
 }
 
 #[tokio::test]

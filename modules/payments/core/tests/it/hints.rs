@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use banyan_kernel::{Answer, Json, OrderId, SLOTS};
-use payments_api::{GatewayEvents, Heard, RefundView, Refunds, refusals, testing::order};
+use payments_api::{
+    GatewayEvents, Heard, RefundView, Refunds, refusals,
+    testing::{give_back as back, order},
+};
 use payments_core::LookReconciler;
 use serde_json::json;
 
 use crate::{
-    give_back::{back, given, taken},
+    give_back::{given, taken},
     world::World,
 };
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use banyan_kernel::{Answer, OrderId};
 use payments_api::{
     Payments,
-    testing::{UnderTest, ask_until_settled, authorise, capture, order, refund, void},
+    testing::{UnderTest, ask_until_settled, authorise, capture, give_back as back, order, refund, void},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,10 +15,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{
-    give_back::{back, given},
-    world::World,
-};
+use crate::{give_back::given, world::World};
 
 const CARD: &str = "pm_card_visa";
 

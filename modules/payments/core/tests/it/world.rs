@@ -8,7 +8,7 @@ use banyan_postgres::testing::{TestDatabase, database};
 use banyan_sandbox::{Config, serve};
 use banyan_store::{Store, prepare, role_of};
 use payments_api::testing::UnderTest;
-use payments_core::{GatewayConfig, IntentReconciler, Payments, schema};
+use payments_core::{GatewayConfig, IntentReconciler, Payments, RefundReconciler, schema};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -135,6 +135,11 @@ impl World {
         self.reconciler.turn(&(0..SLOTS).collect::<Vec<_>>()).await.expect("a turn")
     }
 
+    pub async fn turn_refunds(&self) -> usize {
+        let all: Vec<u16> = (0..SLOTS).collect();
+        RefundReconciler::new(&self.payments).turn(&all).await.expect("a turn")
+    }
+
     /// A column of an order's row, as text.
     pub async fn column(&self, order: OrderId, column: &str) -> Option<String> {
         let statement = format!("select {column}::text from payment where order_id = $1");
@@ -178,10 +183,14 @@ impl UnderTest for World {
         &*self.payments
     }
 
+    fn refunds(&self) -> &dyn payments_api::Refunds {
+        &*self.payments
+    }
+
     /// Whatever is under way is due.
     async fn settle(&self) {
         self.pass(Duration::from_secs(7));
-        if self.turn().await == 0 {
+        if self.turn().await + self.turn_refunds().await == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

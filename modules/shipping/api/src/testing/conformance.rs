@@ -3,16 +3,23 @@
 use std::future::Future;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, OrderId, Refusal};
+use banyan_kernel::{Answer, Currency, OrderId, Refusal};
 
-use super::words::{book, cancel, order};
-use crate::{ShipmentBookedReply, ShipmentCancelledReply, Shipping, refusals};
+use super::words::{book, cancel, context, order};
+use crate::{
+    ParcelState, ParcelView, Parcels, QuoteParcel, ShipmentBookedReply, ShipmentCancelledReply, Shipping,
+    refusals,
+};
 
 /// Shipping, and the world around it.
 #[async_trait]
 pub trait UnderTest: Send + Sync {
     /// The port.
     fn port(&self) -> &dyn Shipping;
+    /// The port for who sends or follows parcels.
+    fn parcels(&self) -> &dyn Parcels;
+    /// Lets what the carrier has of parcels arrive, and be heard of.
+    async fn arrive(&self);
     /// Lets what is under way come a little further.
     async fn settle(&self);
     /// What the carrier did for an order: `shipment_booked`, `shipment_refused`, `shipment_cancelled`.
@@ -50,6 +57,8 @@ pub async fn conformance(on: &dyn UnderTest) {
     a_later_attempt_owns_what_it_finds(on).await;
     what_has_left_the_house_is_not_cancelled(on).await;
     duplicates_in_a_batch_are_one(on).await;
+    a_parcel_is_followed_from_its_booking_to_its_customer(on).await;
+    a_quote_is_always_given_the_cheapest_first(on).await;
 }
 
 async fn have(on: &dyn UnderTest, order: OrderId, attempt: u32) -> Answer<ShipmentBookedReply> {
@@ -145,4 +154,41 @@ async fn duplicates_in_a_batch_are_one(on: &dyn UnderTest) {
     assert!(booked.iter().all(done));
     assert_eq!(booked[0], booked[1]);
     assert_eq!(on.book(order).await, ["shipment_booked"]);
+}
+
+async fn followed(on: &dyn UnderTest, order: OrderId) -> Vec<ParcelView> {
+    match on.parcels().parcels(order).await {
+        Answer::Done(parcels) => parcels,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_parcel_is_followed_from_its_booking_to_its_customer(on: &dyn UnderTest) {
+    let [shipped, given_up, never] = ["followed", "followed-given-up", "followed-never"].map(order);
+    let Answer::Done(booked) = have(on, shipped, 1).await else { panic!("booked") };
+    have(on, given_up, 1).await;
+    give_up(on, given_up, 1).await;
+    give_up(on, never, 1).await;
+    let [parcel] = &followed(on, shipped).await[..] else { panic!("one parcel") };
+    assert_eq!((&parcel.tracking, parcel.state), (&booked.tracking, ParcelState::Booked));
+    assert!(parcel.promised_by.is_some() && parcel.arrived_at.is_none(), "{parcel:?}");
+    on.ship(shipped).await;
+    assert_eq!(followed(on, shipped).await[0].state, ParcelState::Dispatched);
+    on.arrive().await;
+    let [parcel] = &followed(on, shipped).await[..] else { panic!("one parcel") };
+    assert_eq!((&parcel.tracking, parcel.state), (&booked.tracking, ParcelState::Delivered));
+    assert!(parcel.promised_by.is_some() && parcel.arrived_at.is_some(), "{parcel:?}");
+    assert_eq!(followed(on, given_up).await[0].state, ParcelState::Cancelled);
+    assert_eq!(followed(on, never).await, []);
+}
+
+async fn a_quote_is_always_given_the_cheapest_first(on: &dyn UnderTest) {
+    let currency: Currency = "EUR".parse().expect("a currency");
+    for items in [1, 1_000_000] {
+        let trace = context(order("quote")).trace;
+        let quotes = on.parcels().quote(QuoteParcel { items, currency, trace }).await;
+        assert!(!quotes.services.is_empty());
+        assert!(quotes.services.iter().all(|one| one.price.currency == currency && one.price.minor > 0));
+        assert!(quotes.services.is_sorted_by_key(|one| one.price.minor), "{quotes:?}");
+    }
 }

@@ -6,9 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, OrderId, Refusal};
+use banyan_kernel::{Answer, Command, Money, OrderId, Refusal, Timestamp};
 
-use crate::{BookShipment, CancelShipment, ShipmentBookedReply, ShipmentCancelledReply, Shipping, refusals};
+use crate::{
+    BookShipment, CancelShipment, ParcelState, ParcelView, Parcels, QuoteParcel, QuoteSource, Quotes,
+    ServiceQuote, ShipmentBookedReply, ShipmentCancelledReply, Shipping, refusals,
+};
 
 /// What a test has the fake say once, instead of its own answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,11 @@ struct Shipment {
     attempt: u32,
     booked: Option<ShipmentBookedReply>,
     refusal: Option<Refusal>,
+    arrived: bool,
 }
+
+/// When all happens.
+const THEN: Timestamp = Timestamp::UNIX_EPOCH;
 
 impl FakeShipping {
     /// Has a step of an order (`book`, `cancel`) say these in turn, before its own answer.
@@ -68,6 +75,13 @@ impl FakeShipping {
     pub fn dispatch(&self, order: OrderId) {
         if let Some(shipment) = self.inner().shipments.get_mut(&order) {
             shipment.state = State::Dispatched;
+        }
+    }
+
+    /// All parcels that have left the house are with their customers.
+    pub fn arrive(&self) {
+        for shipment in self.inner().shipments.values_mut() {
+            shipment.arrived |= shipment.state == State::Dispatched;
         }
     }
 
@@ -116,7 +130,7 @@ impl Inner {
     }
 
     fn tombstone(&mut self, order: OrderId, attempt: u32) -> &mut Shipment {
-        let none = Shipment { state: State::Cancelled, attempt, booked: None, refusal: None };
+        let none = Shipment { state: State::Cancelled, attempt, booked: None, refusal: None, arrived: false };
         self.shipments.entry(order).or_insert(none)
     }
 
@@ -181,5 +195,31 @@ impl Shipping for FakeShipping {
 
     async fn cancel(&self, batch: Vec<Command<CancelShipment>>) -> Vec<Answer<ShipmentCancelledReply>> {
         self.each("cancel", batch, |inner, command, _| inner.cancel(command))
+    }
+}
+
+#[async_trait]
+impl Parcels for FakeShipping {
+    async fn quote(&self, wish: QuoteParcel) -> Quotes {
+        let price = Money { minor: 100 * wish.items, currency: wish.currency };
+        let service = ServiceQuote { service: "standard".to_owned(), price, promised_by: THEN };
+        Quotes { source: QuoteSource::Carrier, services: vec![service] }
+    }
+
+    async fn parcels(&self, order: OrderId) -> Answer<Vec<ParcelView>> {
+        let inner = self.inner();
+        let shipment = inner.shipments.get(&order);
+        let view = |shipment: &Shipment| {
+            let state = match shipment.state {
+                State::Cancelled | State::Refused => ParcelState::Cancelled,
+                _ if shipment.arrived => ParcelState::Delivered,
+                State::Dispatched => ParcelState::Dispatched,
+                State::Booked => ParcelState::Booked,
+            };
+            let arrived_at = shipment.arrived.then_some(THEN);
+            let tracking = shipment.booked.as_ref()?.tracking.clone();
+            Some(ParcelView { tracking, state, promised_by: Some(THEN), arrived_at })
+        };
+        Answer::Done(shipment.and_then(view).into_iter().collect())
     }
 }

@@ -9,7 +9,9 @@ use banyan_postgres::testing::{TestDatabase, database};
 use banyan_sandbox::{Config, serve};
 use banyan_store::{Store, prepare, role_of};
 use shipping_api::testing::{UnderTest, context};
-use shipping_core::{CarrierConfig, IntentReconciler, OrdersConsumer, Shipping, schema};
+use shipping_core::{
+    CarrierConfig, IntentReconciler, OrdersConsumer, Shipping, TrackingReconciler, Turned, schema,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -170,6 +172,15 @@ pub fn event(order: OrderId, kind: &str, sequence: i64) -> Envelope {
 impl UnderTest for World {
     fn port(&self) -> &dyn shipping_api::Shipping {
         &*self.shipping
+    }
+
+    fn parcels(&self) -> &dyn shipping_api::Parcels {
+        &*self.shipping
+    }
+
+    async fn arrive(&self) {
+        let reconciler = TrackingReconciler::new(&self.shipping);
+        while reconciler.turn().await.expect("a turn") != Turned::Whole {}
     }
 
     /// Whatever is under way is due.
