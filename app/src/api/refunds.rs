@@ -5,22 +5,33 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use banyan_kernel::{Command, CommandId, Context, OrderId};
+use banyan_kernel::{Command, CommandId, Context, Line, OrderId};
 use banyan_net::{Principal, Problem};
-use orders_api::OrderState;
-use payments_api::{GiveBack, RefundView};
+use orders_api::{LINES_MAX, OrderState, OrderView};
+use payments_api::{GiveBack, LineBack, RefundView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Api, body::Body, done, idempotency::IdempotencyKey, read_orders::visible, trace::ClientTrace};
+use super::{
+    Api,
+    body::Body,
+    done,
+    idempotency::IdempotencyKey,
+    lines::{self, WantedLine},
+    read_orders::visible,
+    trace::ClientTrace,
+};
 
 /// How much, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedRefund {
-    /// In minor units of the order's currency; all that is left, where it does not say.
+    /// In minor units of the order's currency; all that is left, where neither this nor `lines` is said.
     #[schema(minimum = 1)]
     amount_minor: Option<i64>,
+    /// For what: as many as were ordered at most, refunds before this one counted; the amount is what they cost.
+    #[schema(min_items = 1, max_items = 200)]
+    lines: Option<Vec<WantedLine>>,
     /// In a few words, 1 to 200 characters; no personal data, it is kept for good.
     #[schema(min_length = 1, max_length = 200, example = "arrived broken")]
     reason: String,
@@ -52,7 +63,7 @@ pub(crate) struct RefundsOfOrder {
         (status = 409, description = "The order was not handed over (yet).", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
-        (status = 422, description = "An invalid amount or reason, more than was taken, refused by the gateway, or the key was used for another refund.", body = Problem),
+        (status = 422, description = "An invalid amount or reason, more than was taken or ordered, refused by the gateway, or the key was used for another refund.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "It is under way, or not possible now; ask again with the same key.", body = Problem),
     )
@@ -66,27 +77,51 @@ pub(crate) async fn give_back(
     Body(wanted): Body<WantedRefund>,
 ) -> Result<(StatusCode, Json<RefundView>), Problem> {
     principal.staff()?;
-    let WantedRefund { amount_minor, reason } = wanted;
-    let wrong = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
+    let WantedRefund { amount_minor, lines, reason } = wanted;
     if !(1..=200).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
         return Err(wrong("a reason is 1 to 200 characters, none of them a control character"));
     }
     if amount_minor.is_some_and(|minor| minor < 1) {
         return Err(wrong("an amount is at least one minor unit"));
     }
+    if amount_minor.is_some() && lines.is_some() {
+        return Err(wrong("say an amount, or lines, or neither"));
+    }
     let order = visible(&api, &principal, &id).await?;
     if order.state != OrderState::Shipped {
         let detail = "what was not handed over is cancelled, not refunded";
         return Err(Problem::new(StatusCode::CONFLICT, "not_shipped", detail));
     }
+    let (amount_minor, lines) = match lines {
+        Some(lines) => priced(&order, lines)?,
+        None => (amount_minor, Vec::new()),
+    };
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace: trace.or_root(order.id) };
-    let body = GiveBack { key, amount_minor, reason };
+    let body = GiveBack { key, amount_minor, lines, reason };
     let answer =
         api.refunds.give_back(vec![Command { id: CommandId::new(order.id, "give_back", 0), context, body }]);
     let answer = answer.await.pop().ok_or_else(|| Problem::unavailable("payments did not answer"))?;
     let refund = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     Ok((StatusCode::CREATED, Json(refund)))
+}
+
+fn wrong(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail)
+}
+
+/// What these lines cost, at the price they were ordered for.
+fn priced(order: &OrderView, wanted: Vec<WantedLine>) -> Result<(Option<i64>, Vec<LineBack>), Problem> {
+    lines::check("a refund", &wanted, LINES_MAX)?;
+    let (mut minor, mut lines) = (0_i64, Vec::with_capacity(wanted.len()));
+    for line in wanted.into_iter().map(Line::from) {
+        let ordered = order.lines.iter().find(|ordered| ordered.sku == line.sku);
+        let ordered = ordered.ok_or_else(|| wrong("a line names what was not ordered"))?;
+        let cost = ordered.unit_price.times(line.quantity).map_err(|_| wrong("a line costs too much"))?;
+        minor = minor.saturating_add(cost.minor);
+        lines.push(LineBack { line, ordered: ordered.quantity });
+    }
+    Ok((Some(minor), lines))
 }
 
 /// Lists what was given back of an order, besides what a cancel undoes. Another's order is unknown.

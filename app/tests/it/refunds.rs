@@ -39,6 +39,7 @@ async fn what_arrived_broken_is_refunded_in_parts_and_told() {
     assert_eq!(refunded("one", json!(1)).await["amount"]["minor"], 1);
     assert_eq!(refunded("one", json!(1)).await["n"], 1, "a repeat is the first answer");
     give("one", json!(2)).check(422, "key_reused").await;
+    by_lines(&path, total).await;
     give("much", json!(total)).check(422, "more_than_taken").await;
     assert_eq!(refunded("rest", Value::Null).await["amount"]["minor"], total - 1);
     let listed = Call::get(&path).customer(ALICE).check(200, "").await.json();
@@ -71,4 +72,44 @@ async fn what_was_not_handed_over_is_cancelled_instead() {
     let give =
         Call::post(&format!("/v1/orders/{id}/refunds")).staff().key("r").json(&json!({"reason": "why not"}));
     give.check(409, "not_shipped").await;
+}
+
+/// What is asked for by lines and is not to be had.
+async fn by_lines(path: &str, total: i64) {
+    let give = |lines: Value| {
+        Call::post(path).staff().key("lines").json(&json!({"lines": lines, "reason": "arrived broken"}))
+    };
+    give(json!([])).check(422, "invalid_body").await;
+    give(json!([{"sku": "kumquat", "quantity": 1}])).check(422, "invalid_body").await;
+    give(json!([{"sku": "apple", "quantity": 1}, {"sku": "apple", "quantity": 1}]))
+        .check(422, "invalid_body")
+        .await;
+    give(json!([{"sku": "apple", "quantity": 1_000}])).check(422, "more_than_ordered").await;
+    let both = json!({"lines": [{"sku": "apple", "quantity": 1}], "amount_minor": total, "reason": "both"});
+    Call::post(path).staff().key("both").json(&both).check(422, "invalid_body").await;
+}
+
+#[tokio::test]
+async fn what_was_ordered_is_refunded_at_its_price_and_once() {
+    let placed =
+        Call::post("/v1/orders").customer(BOB).key("by-lines").json(&basket()).check(201, "").await.json();
+    let id = placed["id"].as_str().expect("an id").to_owned();
+    let order = Call::get(&format!("/v1/orders/{id}")).customer(BOB);
+    let order = until("the order to be shipped", async || {
+        let order = order.send(shop().await).await.json();
+        (order["state"] == "shipped").then_some(order)
+    })
+    .await;
+    let line = &order["lines"][0];
+    let wish = json!({"lines": [{"sku": line["sku"], "quantity": line["quantity"]}], "reason": "came back"});
+    let give = |key: &str| Call::post(&format!("/v1/orders/{id}/refunds")).staff().key(key).json(&wish);
+    let refund = until("the gateway to say", async || {
+        let answer = give("one").send(shop().await).await;
+        (answer.status != 503).then(|| answer.is(201).json())
+    })
+    .await;
+    let cost =
+        line["quantity"].as_i64().zip(line["unit_price"]["minor"].as_i64()).map(|(many, each)| many * each);
+    assert_eq!((refund["amount"]["minor"].as_i64(), &refund["lines"]), (cost, &wish["lines"]));
+    give("two").check(422, "more_than_ordered").await;
 }

@@ -1,7 +1,7 @@
 //! Contract of payments: hold money, take it, give it back.
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Json, Money, OrderId, Timestamp};
+use banyan_kernel::{Answer, Command, Json, Line, Money, OrderId, Quantity, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -102,8 +102,20 @@ pub struct GiveBack {
     pub key: String,
     /// How much, in minor units, more than zero; all that is left where it does not say.
     pub amount_minor: Option<i64>,
+    /// For what, where it is for something: its price is the amount.
+    #[serde(default)]
+    pub lines: Vec<LineBack>,
     /// Why; no personal data.
     pub reason: String,
+}
+
+/// So many of a product, of those that were ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LineBack {
+    /// Which product, and how many.
+    pub line: Line,
+    /// How many were ordered.
+    pub ordered: Quantity,
 }
 
 /// Where a refund stands.
@@ -125,6 +137,9 @@ pub struct RefundView {
     pub n: u32,
     /// How much.
     pub amount: Money,
+    /// For what, where it was for something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
     /// Why.
     pub reason: String,
     /// Where it stands.
@@ -162,6 +177,8 @@ pub mod refusals {
     pub const NOT_CAPTURED: &str = "not_captured";
     /// Giving back more than is left of what was taken.
     pub const MORE_THAN_TAKEN: &str = "more_than_taken";
+    /// Giving money back for more of a product than was ordered, refunds before this one counted.
+    pub const MORE_THAN_ORDERED: &str = "more_than_ordered";
     /// The key came before with another wish.
     pub const KEY_REUSED: &str = "key_reused";
     /// What the gateway told is no event.
@@ -187,7 +204,7 @@ pub trait Payments: Send + Sync {
 pub trait Refunds: Send + Sync {
     /// Gives money back, one refund of an order at a time; a repeat of its key gets the first answer. `Pending`: the
     /// gateway has not said yet. The command's attempt and step are not looked at.
-    /// Refusals: `not_captured`, `more_than_taken`, `key_reused`, the gateway's codes.
+    /// Refusals: `not_captured`, `more_than_taken`, `more_than_ordered`, `key_reused`, the gateway's codes.
     async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>>;
     /// What was given back of an order, the first first.
     async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>>;

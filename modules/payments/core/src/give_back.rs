@@ -3,7 +3,7 @@
 
 use banyan_kernel::{Answer, Command, Refusal};
 use banyan_net::outbound::{Intent, Judged, under_way};
-use payments_api::{GiveBack, RefundView, refusals};
+use payments_api::{GiveBack, LineBack, RefundView, refusals};
 
 use crate::{
     payment::State as Paid,
@@ -24,6 +24,11 @@ pub(crate) fn judge(row: Option<&Refunds>, command: &Command<GiveBack>) -> Judge
     if row.last().is_some_and(|refund| refund.state == State::Asked) {
         return under_way(row);
     }
+    if let Some(LineBack { line, ordered }) = wish.lines.iter().find(|wanted| is_too_many(row, wanted)) {
+        let detail =
+            format!("of {} {} were ordered, refunds before this one counted", line.sku, ordered.get());
+        return refused(refusals::MORE_THAN_ORDERED, detail);
+    }
     let left = row.left_minor();
     let amount_minor = wish.amount_minor.unwrap_or(left);
     if left == 0 || amount_minor > left {
@@ -34,6 +39,7 @@ pub(crate) fn judge(row: Option<&Refunds>, command: &Command<GiveBack>) -> Judge
         n: next_of(&row.list),
         key: wish.key.clone(),
         amount_minor,
+        lines: wish.lines.iter().map(|wanted| wanted.line.clone()).collect(),
         reason: wish.reason.clone(),
         actor: command.context.actor.to_string(),
         at: None,
@@ -44,9 +50,17 @@ pub(crate) fn judge(row: Option<&Refunds>, command: &Command<GiveBack>) -> Judge
     Judged::Intend(asked)
 }
 
+fn is_too_many(row: &Refunds, wanted: &LineBack) -> bool {
+    let kept = row.list.iter().filter(|refund| refund.state != State::Refused);
+    let lines = kept.flat_map(|refund| &refund.lines).filter(|line| line.sku == wanted.line.sku);
+    let before: i64 = lines.map(|line| line.quantity.get()).sum();
+    before.saturating_add(wanted.line.quantity.get()) > wanted.ordered.get()
+}
+
 fn repeat(row: &Refunds, known: &Refund, wish: &GiveBack) -> Judged<Refunds, RefundView> {
-    let same =
-        known.reason == wish.reason && wish.amount_minor.is_none_or(|minor| minor == known.amount_minor);
+    let same = known.reason == wish.reason
+        && wish.amount_minor.is_none_or(|minor| minor == known.amount_minor)
+        && wish.lines.iter().map(|wanted| &wanted.line).eq(&known.lines);
     if !same {
         return refused(refusals::KEY_REUSED, "this Idempotency-Key was used for another refund");
     }

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use banyan_kernel::{Actor, CommandId, Context, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of};
+use banyan_kernel::{
+    Actor, CommandId, Context, Line, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of,
+};
 use banyan_net::outbound::{Call, CallError, Caller, Changes, Desk, Intent, Method, Outcome, Record, Reply};
 use banyan_store::{Store, StoreError, Write};
 use payments_api::{RefundState, RefundView};
@@ -25,17 +27,17 @@ const UNDO: &str = "refund";
 const THERE: &str = "gateway/";
 
 const READ: &str = "select order_id, n, key, amount_minor, reason, actor, at, state, tries, again, look_ups, first_sent_at, \
-     next_try_at, refusal_code, refusal_detail, broken from refund where order_id = any($1) order by order_id, n";
+     next_try_at, refusal_code, refusal_detail, broken, lines from refund where order_id = any($1) order by order_id, n";
 const DUE: &str = "select order_id from refund where slot = any($1) and next_try_at is not null \
      and (next_try_at <= $2 or next_try_at > $3) order by next_try_at limit $4";
 /// Only the refund under way changes.
 const PUT: &str = "insert into refund (order_id, n, key, amount_minor, reason, actor, at, slot, state, tries, again, \
-     look_ups, first_sent_at, next_try_at, refusal_code, refusal_detail, broken) \
-     select o, n, key, amount, reason, actor, $17, slot, state, tries, again, look_ups, first, next, code, detail, broken \
-     from unnest($1::uuid[], $2::int4[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::int2[], $8::text[], \
+     look_ups, first_sent_at, next_try_at, refusal_code, refusal_detail, broken, lines) \
+     select o, n, key, amount, reason, actor, $17, slot, state, tries, again, look_ups, first, next, code, detail, broken, \
+     lines from unnest($1::uuid[], $2::int4[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::int2[], $8::text[], \
      $9::int4[], $10::int4[], $11::int4[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::text[], \
-     $16::text[]) as t(o, n, key, amount, reason, actor, slot, state, tries, again, look_ups, first, next, code, \
-     detail, broken) \
+     $16::text[], $18::jsonb[]) as t(o, n, key, amount, reason, actor, slot, state, tries, again, look_ups, first, next, code, \
+     detail, broken, lines) \
      on conflict (order_id, n) do update set state = excluded.state, tries = excluded.tries, again = excluded.again, \
      look_ups = excluded.look_ups, first_sent_at = excluded.first_sent_at, next_try_at = excluded.next_try_at, \
      refusal_code = excluded.refusal_code, refusal_detail = excluded.refusal_detail, broken = excluded.broken";
@@ -56,6 +58,7 @@ pub(crate) struct Refund {
     pub(crate) n: i32,
     pub(crate) key: String,
     pub(crate) amount_minor: i64,
+    pub(crate) lines: Vec<Line>,
     pub(crate) reason: String,
     pub(crate) actor: String,
     /// When it was asked for; none before it is kept.
@@ -123,6 +126,7 @@ impl Refunds {
             n: next_of(&self.list),
             key: format!("{THERE}{}", found.id),
             amount_minor: found.amount_minor,
+            lines: Vec::new(),
             reason: "given back at the gateway".to_owned(),
             actor: Actor::system("gateway").to_string(),
             at: None,
@@ -138,6 +142,7 @@ impl Refunds {
         RefundView {
             n: refund.n.unsigned_abs(),
             amount: Money { minor: refund.amount_minor, currency: self.amount.currency },
+            lines: refund.lines.clone(),
             reason: refund.reason.clone(),
             state: match refund.state {
                 State::Asked => RefundState::Pending,
@@ -344,6 +349,7 @@ fn refund(row: &PgRow) -> Result<Refund, sqlx::Error> {
         n: row.try_get("n")?,
         key: row.try_get("key")?,
         amount_minor: row.try_get("amount_minor")?,
+        lines: row.try_get::<sqlx::types::Json<_>, _>("lines")?.0,
         reason: row.try_get("reason")?,
         actor: row.try_get("actor")?,
         at: Some(row.try_get("at")?),
@@ -399,6 +405,7 @@ pub(crate) async fn put(
         .bind(all(rows, |_, refund| refund.refusal.as_ref().map(|refusal| refusal.detail.as_str())))
         .bind(all(rows, |_, refund| refund.intent.broken.as_deref()))
         .bind(at)
+        .bind(all(rows, |_, refund| sqlx::types::Json(&refund.lines)))
         .execute(&mut *connection)
         .await?;
     sqlx::query(VERSION)

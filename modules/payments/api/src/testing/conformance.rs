@@ -3,12 +3,12 @@
 use std::future::Future;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, OrderId, Refusal};
+use banyan_kernel::{Answer, Command, Line, OrderId, Refusal};
 
 use super::words::{self, authorise, capture, order, refund, void};
 use crate::{
-    PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments, RefundState, RefundView, Refunds,
-    refusals,
+    GiveBack, LineBack, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments, RefundState,
+    RefundView, Refunds, refusals,
 };
 
 /// Payments, and the world around them.
@@ -61,6 +61,7 @@ pub async fn conformance(on: &dyn UnderTest) {
     answers_come_in_the_order_asked(on).await;
     money_is_given_back_in_parts_each_once_and_never_more_than_was_taken(on).await;
     what_was_not_taken_or_was_undone_is_not_given_back(on).await;
+    so_many_of_a_product_are_given_back_once(on).await;
 }
 
 const GOOD: &str = "pm_card_visa";
@@ -293,4 +294,28 @@ async fn what_was_not_taken_or_was_undone_is_not_given_back(on: &dyn UnderTest) 
         assert_eq!(code(back(on, order, "a", None).await), refusals::NOT_CAPTURED);
         assert_eq!(on.refunds().refunds(order).await, Answer::Done(Vec::new()));
     }
+}
+
+async fn so_many_of_a_product_are_given_back_once(on: &dyn UnderTest) {
+    let order = order("back-lines");
+    hold(on, order, 1, GOOD).await;
+    take(on, order, 1).await;
+    let apples = |key: &str, quantity: i64| {
+        let mut wish = words::give_back(order, key, Some(100 * quantity));
+        let of = |quantity: i64| quantity.try_into().expect("a quantity");
+        let line = Line { sku: "apple".parse().expect("a product"), quantity: of(quantity) };
+        wish.body.lines = vec![LineBack { line, ordered: of(3) }];
+        wish
+    };
+    let back = async |wish: Command<GiveBack>| {
+        ask_until_settled(on, || on.refunds().give_back(vec![wish.clone()])).await
+    };
+    assert_eq!(code(back(apples("a", 4)).await), refusals::MORE_THAN_ORDERED);
+    let two = back(apples("a", 2)).await;
+    assert!(matches!(&two, Answer::Done(one) if one.lines[0].quantity.get() == 2), "{two:?}");
+    assert_eq!(code(back(apples("b", 2)).await), refusals::MORE_THAN_ORDERED);
+    assert_eq!(code(back(apples("a", 1)).await), refusals::KEY_REUSED);
+    assert_eq!(code(back(words::give_back(order, "a", Some(200))).await), refusals::KEY_REUSED);
+    assert_eq!(code(back(apples("b", 1)).await), "done");
+    assert_eq!(code(back(apples("c", 1)).await), refusals::MORE_THAN_ORDERED);
 }

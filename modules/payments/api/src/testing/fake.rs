@@ -6,11 +6,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Money, OrderId, Refusal};
+use banyan_kernel::{Answer, Command, Line, Money, OrderId, Refusal};
 
 use crate::{
-    AuthorisePayment, CapturePayment, GiveBack, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone,
-    Payments, RefundPayment, RefundState, RefundView, Refunds, VoidPayment, refusals,
+    AuthorisePayment, CapturePayment, GiveBack, LineBack, PaymentAuthorisedReply, PaymentCapturedReply,
+    PaymentUndone, Payments, RefundPayment, RefundState, RefundView, Refunds, VoidPayment, refusals,
 };
 
 /// What a test has the fake say once, instead of its own answer.
@@ -260,12 +260,21 @@ impl Inner {
         let Some(payment) = self.payments.get_mut(&order) else { return not_captured() };
         if let Some((_, known)) = payment.given_back.iter().find(|(key, _)| *key == wish.key) {
             let same = wish.amount_minor.is_none_or(|minor| minor == known.amount.minor);
+            let same = same && wish.lines.iter().map(|wanted| &wanted.line).eq(&known.lines);
             return match same && wish.reason == known.reason {
                 true => Answer::Done(known.clone()),
                 false => Answer::rejected(refusals::KEY_REUSED, "another refund"),
             };
         }
         let (Some(amount), State::Captured) = (payment.amount, payment.state) else { return not_captured() };
+        let before = |line: &Line| {
+            let all = payment.given_back.iter().flat_map(|(_, one)| &one.lines);
+            all.filter(|one| one.sku == line.sku).map(|one| one.quantity.get()).sum::<i64>()
+        };
+        let too_many = |one: &&LineBack| before(&one.line) + one.line.quantity.get() > one.ordered.get();
+        if wish.lines.iter().any(|one| too_many(&one)) {
+            return Answer::rejected(refusals::MORE_THAN_ORDERED, "more than was ordered");
+        }
         let left = amount.minor - payment.given_back.iter().map(|(_, one)| one.amount.minor).sum::<i64>();
         let minor = wish.amount_minor.unwrap_or(left);
         if left == 0 || minor > left {
@@ -277,6 +286,7 @@ impl Inner {
         let refund = RefundView {
             n: u32::try_from(payment.given_back.len() + 1).unwrap_or(u32::MAX),
             amount: Money { minor, ..amount },
+            lines: wish.lines.iter().map(|wanted| wanted.line.clone()).collect(),
             reason: wish.reason.clone(),
             state: RefundState::Done,
             actor: command.context.actor.to_string(),

@@ -51,7 +51,8 @@ pub fn refund(order: OrderId, attempt: u32) -> Command<RefundPayment> {
 /// Has staff give money back under a key; all that is left where no amount is said.
 #[must_use]
 pub fn give_back(order: OrderId, key: &str, amount_minor: Option<i64>) -> Command<GiveBack> {
-    let body = GiveBack { key: key.to_owned(), amount_minor, reason: "broken".to_owned() };
+    let reason = "broken".to_owned();
+    let body = GiveBack { key: key.to_owned(), amount_minor, lines: Vec::new(), reason };
     let actor = Actor { role: Role::Staff, id: "bob".to_owned() };
     Command { context: Context { actor, ..context(order) }, ..command(order, "give_back", 0, body) }
 }
