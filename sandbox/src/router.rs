@@ -44,6 +44,7 @@ fn gateway_routes() -> Router<Arc<Sandbox>> {
         .route("/v1/payment_intents/{id}", get(gateway::retrieve::retrieve))
         .route("/v1/payment_intents/{id}/capture", post(gateway::capture::capture))
         .route("/v1/payment_intents/{id}/cancel", post(gateway::void::void))
+        .route("/v1/disputes", get(gateway::list_disputes::list_disputes))
         .route("/v1/refunds", post(gateway::refund::refund).get(gateway::list_refunds::list_refunds))
 }
 

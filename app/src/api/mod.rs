@@ -181,6 +181,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(cancel_order::cancel_order))
         .routes(routes!(follow_order::follow_order))
         .routes(routes!(refunds::give_back, refunds::list_refunds))
+        .routes(routes!(refunds::list_disputes))
         .routes(routes!(shipments::list_shipments))
         .routes(routes!(quotes::quote))
         .routes(routes!(products::list_products, products::put_products))

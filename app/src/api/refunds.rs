@@ -8,7 +8,7 @@ use axum::{
 use banyan_kernel::{Command, CommandId, Context, Line, OrderId};
 use banyan_net::{Principal, Problem};
 use orders_api::{LINES_MAX, OrderState, OrderView};
-use payments_api::{GiveBack, LineBack, RefundView};
+use payments_api::{DisputeView, GiveBack, LineBack, RefundView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -104,6 +104,37 @@ pub(crate) async fn give_back(
     let answer = answer.await.pop().ok_or_else(|| Problem::unavailable("payments did not answer"))?;
     let refund = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     Ok((StatusCode::CREATED, Json(refund)))
+}
+
+/// What of an order's payment is disputed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DisputesOfOrder {
+    /// As the gateway said when it was looked up last.
+    disputes: Vec<DisputeView>,
+}
+
+/// Lists what a customer disputes of an order's payment with the bank (staff).
+#[utoipa::path(
+    get, path = "/v1/orders/{id}/disputes", tag = "orders", security(("bearer" = [])),
+    params(("id" = OrderId, Path, description = "The order.")),
+    responses(
+        (status = 200, description = "All of them.", body = DisputesOfOrder),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Not staff.", body = Problem),
+        (status = 404, description = "No such order.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_disputes(
+    State(api): State<Api>,
+    principal: Principal,
+    Path(id): Path<String>,
+) -> Result<Json<DisputesOfOrder>, Problem> {
+    principal.may_read_all()?;
+    let order = visible(&api, &principal, &id).await?;
+    let disputes = done(api.refunds.disputes(order.id).await, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
+    Ok(Json(DisputesOfOrder { disputes }))
 }
 
 fn wrong(detail: &str) -> Problem {

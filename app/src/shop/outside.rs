@@ -155,7 +155,7 @@ async fn launch(plan: &Plan) -> Result<(Child, Left), StartError> {
         .arg(plan.root.join("book"))
         .args(["--deliver-after-s", &plan.deliver_after.as_secs().to_string()])
         // Of what the shop asks for itself it hears by the answer.
-        .args(["--webhook-url", &plan.webhook, "--webhook-events", "charge.refunded"])
+        .args(["--webhook-url", &plan.webhook, "--webhook-events", "charge.refunded,charge.dispute.created"])
         .env("BANYAN_WEBHOOK_SECRET", plan.secrets.webhook())
         .env("BANYAN_GATEWAY_SECRET", &plan.secrets.gateway)
         .env("BANYAN_CONTROL_TOKEN", &plan.secrets.control)

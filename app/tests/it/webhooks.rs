@@ -103,3 +103,19 @@ async fn what_was_given_back_by_hand_at_the_gateway_is_noticed_and_the_books_agr
         audit["checks"].as_array().expect("checks").iter().flat_map(|check| check["named"].as_array());
     assert!(!named.flatten().any(|violation| violation.to_string().contains(&id)), "{audit}");
 }
+
+#[tokio::test]
+async fn a_disputed_payment_is_known_to_staff() {
+    let body = json!({"lines": [{"sku": "apple", "quantity": 1}], "payment_method": "pm_card_createDispute"});
+    let placed =
+        Call::post("/v1/orders").customer(ALICE).key("disputed").json(&body).check(201, "").await.json();
+    let path = format!("/v1/orders/{}/disputes", placed["id"].as_str().expect("an id"));
+    let dispute = until("the gateway to tell", async || {
+        let listed = Call::get(&path).staff().send(shop().await).await.is(200).json();
+        listed["disputes"].get(0).cloned()
+    })
+    .await;
+    assert_eq!((&dispute["amount"], &dispute["status"]), (&placed["total"], &json!("needs_response")));
+    Call::get(&path).customer(ALICE).check(403, "staff_only").await;
+    Call::get(&path).check(401, "token_missing").await;
+}

@@ -45,6 +45,9 @@ impl Decline {
     }
 }
 
+/// The card whose customer disputes each payment, as soon as it is taken.
+pub(crate) const DISPUTES: &str = "pm_card_createDispute";
+
 /// What a card does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Card {
@@ -65,6 +68,7 @@ impl Card {
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "pm_card_visa" | "pm_card_visa_debit" | "pm_card_mastercard" | "pm_card_amex" => Some(Self::Good),
+            DISPUTES => Some(Self::Good),
             "pm_sandbox_slow" => Some(Self::Slow),
             "pm_sandbox_captureFails" => Some(Self::CaptureFails),
             "pm_sandbox_timeout" => Some(Self::Timeout),

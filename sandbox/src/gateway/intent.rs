@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Decline;
+use super::card::DISPUTES;
 use crate::answer::Answer;
 
 /// Where an intent stands, in Stripe's words.
@@ -82,6 +83,24 @@ impl Intent {
             "metadata": self.metadata,
             "payment_method": self.payment_method,
             "status": self.status.name(),
+        })
+    }
+
+    /// What its customer disputes, as Stripe shows it. It stands open for good.
+    pub(crate) fn dispute(&self) -> Option<Value> {
+        let disputed = self.payment_method == DISPUTES && self.amount_received > 0;
+        disputed.then(|| {
+            json!({
+                "id": self.id.replacen("pi_", "dp_", 1),
+                "object": "dispute",
+                "amount": self.amount_received,
+                "charge": self.id.replacen("pi_", "ch_", 1),
+                "currency": self.currency,
+                "metadata": {},
+                "payment_intent": self.id,
+                "reason": "fraudulent",
+                "status": "needs_response",
+            })
         })
     }
 

@@ -2,9 +2,10 @@
 
 pub(crate) mod authorise;
 pub(crate) mod capture;
-mod card;
+pub(crate) mod card;
 mod form;
 mod intent;
+pub(crate) mod list_disputes;
 pub(crate) mod list_refunds;
 pub(crate) mod refund;
 pub(crate) mod retrieve;

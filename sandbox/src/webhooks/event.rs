@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::book::{Effect, Entry, Line};
 use crate::digest::Digest;
-use crate::gateway::Intent;
+use crate::gateway::{Intent, card};
 
 /// What is told.
 pub(super) struct Event {
@@ -14,26 +14,32 @@ pub(super) struct Event {
 }
 
 /// What the lines of each kind tell, by Stripe's name for it.
-const TOLD: [(&str, &str); 5] = [
+const TOLD: [(&str, &str); 6] = [
     ("authorised", "payment_intent.amount_capturable_updated"),
     ("captured", "payment_intent.succeeded"),
+    ("captured", DISPUTED),
     ("cancelled", "payment_intent.canceled"),
     ("declined", "payment_intent.payment_failed"),
     ("refunded", "charge.refunded"),
 ];
+const DISPUTED: &str = "charge.dispute.created";
 
 impl Event {
-    /// Of a line; none, where it is of no interest. The same line is the same event.
-    pub(super) fn of(line: &Line, wanted: &[String]) -> Option<Self> {
-        // Most lines are of no interest, and need not be understood to know it.
-        let of_kind = |(kind, _): &&(&str, &str)| {
-            line.text.starts_with(format!("{{\"v\":1,\"kind\":\"{kind}\",").as_bytes())
-        };
-        let (_, kind) =
-            TOLD.iter().find(of_kind).filter(|(_, told)| wanted.iter().any(|wanted| wanted == told))?;
+    /// Of a line, those that are wanted. The same line is the same events.
+    pub(super) fn of<'a>(line: &'a Line, wanted: &'a [String]) -> impl Iterator<Item = Self> + 'a {
+        TOLD.iter().filter_map(move |(kind, told)| {
+            // Most lines are of no interest, and need not be understood to know it.
+            let is_of_kind = line.text.starts_with(format!("{{\"v\":1,\"kind\":\"{kind}\",").as_bytes());
+            let is_wanted = is_of_kind && wanted.iter().any(|wanted| wanted == told);
+            let is_disputed = *told != DISPUTED || holds(&line.text, card::DISPUTES.as_bytes());
+            (is_wanted && is_disputed).then(|| Self::new(line, told)).flatten()
+        })
+    }
+
+    fn new(line: &Line, kind: &'static str) -> Option<Self> {
         let entry: Entry = serde_json::from_slice(&line.text).ok()?;
-        let object = object(&entry.effect)?;
-        let digest = Digest::of(&[b"event", &line.offset.to_be_bytes(), &line.text]);
+        let object = object(&entry.effect, kind)?;
+        let digest = Digest::of(&[b"event", kind.as_bytes(), &line.offset.to_be_bytes(), &line.text]);
         let id = format!("evt_{}", digest.short_hex());
         let body = json!({
             "id": id,
@@ -47,9 +53,14 @@ impl Event {
     }
 }
 
-fn object(effect: &Effect) -> Option<Value> {
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn object(effect: &Effect, kind: &str) -> Option<Value> {
     match effect {
         Effect::Refunded { intent, .. } => Some(charge(intent)),
+        other if kind == DISPUTED => other.intent()?.dispute(),
         other => other.intent().map(Intent::shown),
     }
 }

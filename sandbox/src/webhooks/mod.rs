@@ -78,7 +78,7 @@ fn keep(path: &std::path::Path, since: u64) {
 /// Returns when all was taken; how many events it was.
 async fn tell_all(sandbox: &Arc<Sandbox>, to: &Arc<Webhook>, lines: &[Line]) -> usize {
     let (mut under_way, mut count) = (tokio::task::JoinSet::new(), 0);
-    for event in lines.iter().filter_map(|line| Event::of(line, &to.events)) {
+    for event in lines.iter().flat_map(|line| Event::of(line, &to.events)) {
         if under_way.len() == AT_ONCE {
             under_way.join_next().await;
         }

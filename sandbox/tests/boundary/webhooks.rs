@@ -156,3 +156,25 @@ fn faults_are_read_strictly() {
         bad.parse::<banyan_sandbox::WebhookFaults>().expect_err(bad);
     }
 }
+
+#[tokio::test]
+async fn a_card_that_disputes_is_told_of_once_it_is_taken() {
+    let mut ear = Ear::open(0).await;
+    let webhook = ear.wants(&["charge.dispute.created"], "none");
+    let outside = Outside::tweaked(|config| config.webhook = Some(webhook)).await;
+    refund(&outside, "quiet", "1").await;
+    let charge = got(outside.charging("k1", "a", "pm_card_createDispute")).await;
+    let list = format!("/v1/disputes?payment_intent={}", charge.id());
+    assert_eq!(outside.get(&list).await.body["data"], serde_json::json!([]));
+    outside.ask("k2", charge.id(), "capture").await;
+    let told = ear.next().await;
+    let dispute = &told["data"]["object"];
+    assert_eq!(
+        (&told["type"], &dispute["status"]),
+        (&"charge.dispute.created".into(), &"needs_response".into())
+    );
+    assert_eq!(dispute["payment_intent"], charge.id());
+    assert_eq!(&outside.get(&list).await.body["data"][0], dispute);
+    assert_eq!(outside.get("/v1/disputes").await.status, 400);
+    outside.stop().await;
+}

@@ -152,6 +152,46 @@ pub struct RefundView {
     pub at: Option<Timestamp>,
 }
 
+/// Told when a customer disputes a payment with the bank, and whenever that stands otherwise. Public. Subject: the order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentDisputed {
+    /// Whose.
+    pub order: OrderId,
+    /// How much.
+    pub amount: Money,
+    /// Why, as the gateway's code.
+    pub reason: String,
+    /// Where it stands, as the gateway's code.
+    pub status: String,
+}
+
+/// A payment that a customer disputes with the bank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DisputeView {
+    /// The gateway's id.
+    pub id: String,
+    /// How much.
+    pub amount: Money,
+    /// Why, as the gateway's code.
+    #[schema(example = "fraudulent")]
+    pub reason: String,
+    /// Where it stands, as the gateway's code.
+    #[schema(example = "needs_response")]
+    pub status: String,
+    /// When it was first seen.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub seen_at: Timestamp,
+    /// When it was seen to stand so.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+impl PaymentDisputed {
+    /// Its name on the bus.
+    pub const KIND: &'static str = "PaymentDisputed";
+}
 impl PaymentAuthorised {
     /// Its name on the bus.
     pub const KIND: &'static str = "PaymentAuthorised";
@@ -206,6 +246,8 @@ pub trait Refunds: Send + Sync {
     /// gateway has not said yet. The command's attempt and step are not looked at.
     /// Refusals: `not_captured`, `more_than_taken`, `more_than_ordered`, `key_reused`, the gateway's codes.
     async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>>;
+    /// What of an order's payment is disputed, as the gateway said when it was looked up last.
+    async fn disputes(&self, order: OrderId) -> Answer<Vec<DisputeView>>;
     /// What was given back of an order, the first first.
     async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>>;
 }

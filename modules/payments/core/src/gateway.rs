@@ -7,7 +7,10 @@ use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Rec
 use serde_json::json;
 use sqlx::types::Uuid;
 
-use crate::payment::{Payment, State};
+use crate::{
+    disputes::Dispute,
+    payment::{Payment, State},
+};
 
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 const INTENTS: &str = "/v1/payment_intents";
@@ -97,17 +100,21 @@ impl Gateway {
         reference: &str,
         delivery: i32,
     ) -> Outcome<Vec<GivenBack>> {
-        let of =
-            [("payment_intent".to_owned(), reference.to_owned()), ("limit".to_owned(), "100".to_owned())];
-        match self.get(trace, "look up refunds", format!("/v1/refunds?{}", form(&of)), delivery).await {
-            Ok(Reply { status: 200, body }) => {
-                let whole = body["data"].as_array().filter(|_| body["has_more"] != true);
-                let all = whole.and_then(|all| all.iter().map(GivenBack::read).collect());
-                let unclear = || Outcome::Unclear("a list that is none, or goes on".to_owned());
-                all.map_or_else(unclear, Outcome::Done)
-            }
-            Ok(reply) => Outcome::Broken(format!("the look-up was answered {}", reply.status)),
-            Err(error) => Outcome::from(error),
+        let path = format!("/v1/refunds?{}", all_of(reference));
+        listed(self.get(trace, "look up refunds", path, delivery).await, GivenBack::read)
+    }
+
+    /// All that is disputed of a payment; nothing, where the server knows no disputes.
+    pub(crate) async fn disputed(
+        &self,
+        trace: &TraceParent,
+        reference: &str,
+        delivery: i32,
+    ) -> Outcome<Vec<Dispute>> {
+        let path = format!("/v1/disputes?{}", all_of(reference));
+        match self.get(trace, "look up disputes", path, delivery).await {
+            Ok(Reply { status: 404, .. }) => Outcome::Done(Vec::new()),
+            reply => listed(reply, disputed),
         }
     }
 
@@ -146,6 +153,33 @@ impl Gateway {
     }
 }
 
+fn all_of(reference: &str) -> String {
+    form(&[("payment_intent".to_owned(), reference.to_owned()), ("limit".to_owned(), "100".to_owned())])
+}
+
+/// A whole list, all of it understood.
+fn listed<T>(reply: Result<Reply, CallError>, read: impl Fn(&Json) -> Option<T>) -> Outcome<Vec<T>> {
+    match reply {
+        Ok(Reply { status: 200, body }) => {
+            let whole = body["data"].as_array().filter(|_| body["has_more"] != true);
+            let all = whole.and_then(|all| all.iter().map(read).collect());
+            all.map_or_else(|| Outcome::Unclear("a list that is none, or goes on".to_owned()), Outcome::Done)
+        }
+        Ok(reply) => Outcome::Broken(format!("the look-up was answered {}", reply.status)),
+        Err(error) => Outcome::from(error),
+    }
+}
+
+fn disputed(dispute: &Json) -> Option<Dispute> {
+    let code = |name: &str| dispute[name].as_str().filter(|code| is_id(code)).map(str::to_owned);
+    Some(Dispute {
+        id: code("id")?,
+        amount_minor: dispute["amount"].as_i64().filter(|minor| *minor > 0)?,
+        reason: code("reason")?,
+        status: code("status")?,
+    })
+}
+
 /// Money given back, as the gateway lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GivenBack {
@@ -176,8 +210,8 @@ impl GivenBack {
 pub(crate) enum About {
     /// Where a payment stands.
     Standing,
-    /// What was given back of it.
-    GivenBack,
+    /// What was given back of it, or is disputed.
+    Money,
 }
 
 /// An event of the gateway, as far as it is looked at: all else in it is hearsay.
@@ -198,7 +232,8 @@ pub(crate) fn hint(event: &Json) -> Result<Option<Hint>, &'static str> {
     let kind = event["type"].as_str().ok_or("an event has a type")?;
     let about = match kind.split_once('.') {
         Some(("payment_intent", _)) => About::Standing,
-        Some(("refund", _) | ("charge", "refunded" | "refund.updated")) => About::GivenBack,
+        Some(("charge", kind)) if kind.starts_with("dispute.") => About::Money,
+        Some(("refund", _) | ("charge", "refunded" | "refund.updated")) => About::Money,
         _ => return Ok(None),
     };
     let object = &event["data"]["object"];

@@ -46,7 +46,7 @@ async fn note(store: &Store, order: OrderId, hint: &Hint) -> Result<Heard, Store
     let mut write = store.begin(&Locks::none().and("order", [order.to_string()])).await?;
     let now = store.clock().now();
     let noted = match hint.about {
-        About::GivenBack => sqlx::query(NOTE).bind(order.0).bind(&hint.event).bind(now),
+        About::Money => sqlx::query(NOTE).bind(order.0).bind(&hint.event).bind(now),
         About::Standing => sqlx::query(WAKE).bind(order.0).bind(now),
     };
     if noted.execute(write.connection()).await?.rows_affected() == 0 {

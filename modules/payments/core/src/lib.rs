@@ -8,6 +8,7 @@
 
 mod authorise;
 mod capture;
+mod disputes;
 mod facts;
 mod gateway;
 mod give_back;
@@ -35,8 +36,8 @@ use banyan_kernel::{Answer, Command, Json, OrderId};
 use banyan_net::outbound::ask;
 use banyan_store::{Schema, Store, StoreError};
 use payments_api::{
-    AuthorisePayment, CapturePayment, GiveBack, Heard, PaymentAuthorisedReply, PaymentCapturedReply,
-    PaymentUndone, RefundPayment, RefundView, VoidPayment,
+    AuthorisePayment, CapturePayment, DisputeView, GiveBack, Heard, PaymentAuthorisedReply,
+    PaymentCapturedReply, PaymentUndone, RefundPayment, RefundView, VoidPayment,
 };
 
 use gateway::Gateway;
@@ -108,6 +109,10 @@ impl payments_api::Payments for Payments {
 impl payments_api::Refunds for Payments {
     async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>> {
         ask(&self.refund_desk(), batch, give_back::judge).await
+    }
+
+    async fn disputes(&self, order: OrderId) -> Answer<Vec<DisputeView>> {
+        disputes::disputes(self.store(), order).await
     }
 
     async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>> {

@@ -1,4 +1,4 @@
-//! Looks up what was given back of a payment, and records what nobody here asked for: level-triggered, so that it is the same
+//! Looks up what was given back of a payment and what is disputed, and records what nobody here asked for: level-triggered, so that it is the same
 //! how often, when, and why it is due.
 
 use std::sync::Arc;
@@ -6,10 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_kernel::{CommandId, Context, OrderId, Refusal, Timestamp, TraceParent};
 use banyan_net::outbound::{Caller, Changes, Desk, Intent, Outcome, Record};
-use banyan_store::{Store, StoreError, Write};
+use banyan_store::{Store, StoreError, Tell, Write};
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
+    disputes::{self, Changed, Dispute},
     gateway::{Gateway, GivenBack},
     ledger::{self, Movement},
     payment::State as Paid,
@@ -31,6 +32,7 @@ const UPDATE: &str = "update gateway_look l set tries = t.tries, look_ups = t.lo
 #[derive(Clone, Debug)]
 pub(crate) struct Look {
     refunds: Refunds,
+    disputes: Vec<Dispute>,
     hints: i32,
     intent: Intent,
 }
@@ -66,6 +68,19 @@ impl Look {
     }
 }
 
+/// What the gateway says.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    given_back: Vec<GivenBack>,
+    disputes: Vec<Dispute>,
+}
+
+/// What is told of it.
+pub(crate) struct Told {
+    movements: Vec<Movement>,
+    disputes: Vec<Changed>,
+}
+
 /// The module's desk for look-ups.
 #[derive(Clone)]
 pub(crate) struct LookDesk {
@@ -76,9 +91,8 @@ pub(crate) struct LookDesk {
 #[async_trait]
 impl Desk for LookDesk {
     type Row = Look;
-    /// All that was given back.
-    type Came = Vec<GivenBack>;
-    type Told = Vec<Movement>;
+    type Came = Found;
+    type Told = Told;
     const GROUP: &'static str = LOOK_GROUP;
     const DUE: &'static str = DUE;
 
@@ -90,45 +104,51 @@ impl Desk for LookDesk {
         self.gateway.caller()
     }
 
-    async fn call(&self, row: &Look) -> Outcome<Vec<GivenBack>> {
-        let Some(reference) = row.refunds.reference.as_deref() else { return Outcome::Done(Vec::new()) };
+    async fn call(&self, row: &Look) -> Outcome<Found> {
+        let Some(reference) = row.refunds.reference.as_deref() else {
+            return Outcome::Broken("the gateway has no id of it".to_owned());
+        };
         if row.is_under_way() {
             return Outcome::Unknown("something of our own is under way".to_owned());
         }
-        let found = self.gateway.given_back(&row.refunds.trace, reference, row.intent.tries).await;
-        match found {
-            Outcome::Done(all) => match all.iter().find(|one| one.failed && row.refunds.has(one)) {
-                Some(one) => Outcome::Broken(format!("{} was done here, and failed at the gateway", one.id)),
-                None => Outcome::Done(all),
-            },
-            other => other,
+        let (trace, tries) = (&row.refunds.trace, row.intent.tries);
+        let given_back = match self.gateway.given_back(trace, reference, tries).await {
+            Outcome::Done(all) => all,
+            other => return other.map(|given_back| Found { given_back, disputes: Vec::new() }),
+        };
+        if let Some(one) = given_back.iter().find(|one| one.failed && row.refunds.has(one)) {
+            return Outcome::Broken(format!("{} was done here, and failed at the gateway", one.id));
         }
+        let disputes = self.gateway.disputed(trace, reference, tries).await;
+        disputes.map(|disputes| Found { given_back, disputes })
     }
 
-    fn settle(
-        row: &mut Look,
-        how: Result<Vec<GivenBack>, Refusal>,
-        context: &Context,
-    ) -> Option<Vec<Movement>> {
+    fn settle(row: &mut Look, how: Result<Found, Refusal>, context: &Context) -> Option<Told> {
         if row.is_under_way() {
             // Somebody asked since the look: once more, at once.
             row.intent.next_try_at = Some(Timestamp::UNIX_EPOCH);
             return None;
         }
-        let found = how.ok().filter(|_| row.refunds.paid == Paid::Captured)?;
-        let unknown: Vec<GivenBack> =
-            found.into_iter().filter(|one| !one.failed && !row.refunds.has(one)).collect();
-        Some(unknown.iter().map(|one| row.refunds.found(one, context)).collect())
+        let Found { given_back, disputes } = how.ok()?;
+        let is_kept = row.refunds.paid == Paid::Captured;
+        let is_unknown = |one: &GivenBack| is_kept && !one.failed && !row.refunds.has(one);
+        let unknown: Vec<GivenBack> = given_back.into_iter().filter(is_unknown).collect();
+        let movements = unknown.iter().map(|one| row.refunds.found(one, context)).collect();
+        let changed: Vec<Dispute> = disputes.into_iter().filter(|one| !row.disputes.contains(one)).collect();
+        let disputes = changed.into_iter().map(|one| row.refunds.disputed(one, context)).collect();
+        Some(Told { movements, disputes })
     }
 
     async fn read(connection: &mut PgConnection, orders: &[OrderId]) -> Result<Vec<Look>, sqlx::Error> {
         let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
         let looks = sqlx::query(READ).bind(ids).fetch_all(&mut *connection).await?;
-        let payments = refunds::read(connection, orders).await?;
+        let payments = refunds::read(&mut *connection, orders).await?;
+        let disputes = disputes::read(connection, orders).await?;
         let of = |row: &PgRow| -> Result<Option<Look>, sqlx::Error> {
             let order = OrderId(row.try_get("order_id")?);
+            let disputes = disputes.iter().filter(|(of, _)| *of == order).map(|(_, one)| one.clone());
             let refunds = payments.iter().find(|refunds| refunds.order == order);
-            refunds.map(|refunds| look(row, refunds.clone())).transpose()
+            refunds.map(|refunds| look(row, refunds.clone(), disputes.collect())).transpose()
         };
         looks.iter().filter_map(|row| of(row).transpose()).collect()
     }
@@ -141,11 +161,16 @@ impl Desk for LookDesk {
         });
         refunds::put(write.connection(), &new.collect::<Vec<_>>(), at).await?;
         update(write.connection(), &rows).await?;
-        ledger::put(write, &changes.told.concat(), at).await
+        let disputes: Vec<&Changed> = changes.told.iter().flat_map(|told| &told.disputes).collect();
+        disputes::put(write.connection(), &disputes, at).await?;
+        let movements: Vec<Movement> = changes.told.iter().flat_map(|told| told.movements.clone()).collect();
+        ledger::put(write, &movements, at).await?;
+        let events: Vec<Tell> = disputes.iter().map(|one| one.tell(at)).collect();
+        if events.is_empty() { Ok(()) } else { write.tell(&events).await }
     }
 }
 
-fn look(row: &PgRow, refunds: Refunds) -> Result<Look, sqlx::Error> {
+fn look(row: &PgRow, refunds: Refunds, disputes: Vec<Dispute>) -> Result<Look, sqlx::Error> {
     let intent = Intent {
         tries: row.try_get("tries")?,
         again: 0,
@@ -154,7 +179,7 @@ fn look(row: &PgRow, refunds: Refunds) -> Result<Look, sqlx::Error> {
         next_try_at: row.try_get("next_try_at")?,
         broken: row.try_get("broken")?,
     };
-    Ok(Look { refunds, hints: row.try_get("hints")?, intent })
+    Ok(Look { refunds, disputes, hints: row.try_get("hints")?, intent })
 }
 
 async fn update(connection: &mut PgConnection, rows: &[&Look]) -> Result<(), sqlx::Error> {

@@ -12,6 +12,7 @@ use payments_api::{RefundState, RefundView};
 use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
+    disputes::{Changed, Dispute},
     gateway::{FORM, Gateway, GivenBack, code_of, declined, form, metadata, status},
     ledger::{self, Kind, Movement},
     payment::{self, Payment, State as Paid},
@@ -136,6 +137,13 @@ impl Refunds {
         });
         let amount = Money { minor: found.amount_minor, currency: self.amount.currency };
         Movement::of(Kind::Refunded, self.order, amount, self.version, found.id.clone(), context.clone())
+    }
+
+    /// Takes in that a dispute is new or stands otherwise, and tells it.
+    pub(crate) fn disputed(&mut self, dispute: Dispute, context: &Context) -> Changed {
+        self.version += 1;
+        let amount = Money { minor: dispute.amount_minor, currency: self.amount.currency };
+        Changed { order: self.order, dispute, amount, sequence: self.version, context: context.clone() }
     }
 
     pub(crate) fn view(&self, refund: &Refund) -> RefundView {
@@ -292,8 +300,10 @@ fn answered(refund: &Refund, reply: &Reply) -> Outcome<()> {
     match (reply.status, code_of(error)) {
         (200..=299, _) => given_back(refund, &reply.body),
         (400, "idempotency_key_reused") => Outcome::Broken("the key was used for something else".to_owned()),
-        // Somebody gave it back at the gateway, by hand.
-        (400, "charge_already_refunded" | "amount_too_large") | (402, _) => Outcome::Refused(declined(error)),
+        // Somebody gave it back at the gateway, by hand; or the bank has it.
+        (400, "charge_already_refunded" | "charge_disputed" | "amount_too_large") | (402, _) => {
+            Outcome::Refused(declined(error))
+        }
         (status, code) => Outcome::Broken(format!("the gateway answered {status} {code}")),
     }
 }

@@ -50,6 +50,22 @@ pub enum Outcome<T> {
     Broken(String),
 }
 
+impl<T> Outcome<T> {
+    /// With what is done as something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Done(done) => Outcome::Done(f(done)),
+            Self::Refused(refusal) => Outcome::Refused(refusal),
+            Self::Absent => Outcome::Absent,
+            Self::Unknown(why) => Outcome::Unknown(why),
+            Self::Unclear(why) => Outcome::Unclear(why),
+            Self::NotSent(why) => Outcome::NotSent(why),
+            Self::Misconfigured(why) => Outcome::Misconfigured(why),
+            Self::Broken(why) => Outcome::Broken(why),
+        }
+    }
+}
+
 impl<T> From<CallError> for Outcome<T> {
     fn from(error: CallError) -> Self {
         let why = error.to_string();

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, Line, Money, OrderId, Refusal};
 
 use crate::{
-    AuthorisePayment, CapturePayment, GiveBack, LineBack, PaymentAuthorisedReply, PaymentCapturedReply,
-    PaymentUndone, Payments, RefundPayment, RefundState, RefundView, Refunds, VoidPayment, refusals,
+    AuthorisePayment, CapturePayment, DisputeView, GiveBack, LineBack, PaymentAuthorisedReply,
+    PaymentCapturedReply, PaymentUndone, Payments, RefundPayment, RefundState, RefundView, Refunds,
+    VoidPayment, refusals,
 };
 
 /// What a test has the fake say once, instead of its own answer.
@@ -334,6 +335,11 @@ impl Payments for FakePayments {
 impl Refunds for FakePayments {
     async fn give_back(&self, batch: Vec<Command<GiveBack>>) -> Vec<Answer<RefundView>> {
         self.each("give_back", batch, Inner::give_back)
+    }
+
+    /// Nobody disputes.
+    async fn disputes(&self, _: OrderId) -> Answer<Vec<DisputeView>> {
+        Answer::Done(Vec::new())
     }
 
     async fn refunds(&self, order: OrderId) -> Answer<Vec<RefundView>> {

@@ -12,8 +12,12 @@ use crate::world::World;
 
 /// 12.99 were taken.
 pub(crate) async fn taken(world: &World, name: &str) -> OrderId {
+    taken_of(world, name, "pm_card_visa").await
+}
+
+pub(crate) async fn taken_of(world: &World, name: &str, card: &str) -> OrderId {
     let order = order(name);
-    ask_until_settled(world, || world.payments.authorise(vec![authorise(order, 1, "pm_card_visa")])).await;
+    ask_until_settled(world, || world.payments.authorise(vec![authorise(order, 1, card)])).await;
     ask_until_settled(world, || world.payments.capture(vec![capture(order, 1)])).await;
     order
 }

@@ -11,7 +11,7 @@ use payments_core::LookReconciler;
 use serde_json::json;
 
 use crate::{
-    give_back::{given, taken},
+    give_back::{given, taken, taken_of},
     world::World,
 };
 
@@ -141,5 +141,40 @@ async fn ours_under_way_and_theirs_by_hand_are_told_apart() {
     assert_eq!(look(&world).await, 1);
     let refunds = listed(&world, order).await;
     assert_eq!(refunds.iter().map(|refund| refund.amount.minor).collect::<Vec<_>>(), [300, 50]);
+    world.balances().await;
+}
+
+/// As the gateway tells that a payment is disputed: without metadata.
+fn disputed(id: &str, reference: &str) -> Json {
+    let dispute = json!({ "object": "dispute", "payment_intent": reference, "status": "lost" });
+    json!({ "id": id, "type": "charge.dispute.created", "data": { "object": dispute } })
+}
+
+#[tokio::test]
+async fn a_dispute_is_recorded_as_the_gateway_says_it_stands_and_told_when_that_changes() {
+    let world = World::new().await;
+    let order = taken_of(&world, "disputed", "pm_card_createDispute").await;
+    let reference = reference(&world, order).await;
+    let standing = async || {
+        let Answer::Done(disputes) = world.payments.disputes(order).await else { panic!("a list") };
+        disputes.into_iter().map(|one| (one.amount.minor, one.reason, one.status)).collect::<Vec<_>>()
+    };
+    for event in ["evt_1", "evt_2"] {
+        assert_eq!(hear(&world, &disputed(event, &reference)).await, Heard::Noted);
+        assert_eq!(look(&world).await, 1);
+        let open = (1_299, "fraudulent".to_owned(), "needs_response".to_owned());
+        assert_eq!(standing().await, [open], "not as the event says");
+        assert_eq!(world.told_of(order).await[2..], ["PaymentDisputed 3"]);
+    }
+    sqlx::query("update dispute set status = 'warning'")
+        .execute(world.store.pool())
+        .await
+        .expect("it stood so");
+    hear(&world, &disputed("evt_3", &reference)).await;
+    look(&world).await;
+    assert_eq!(standing().await[0].2, "needs_response");
+    assert_eq!(world.told_of(order).await[2..], ["PaymentDisputed 3", "PaymentDisputed 4"]);
+    assert!(matches!(given(&world, back(order, "a", Some(1))).await, Answer::Done(_)), "the count goes on");
+    assert_eq!(world.told_of(order).await[4..], ["PaymentRefunded 5"]);
     world.balances().await;
 }
