@@ -88,6 +88,21 @@ pub(crate) struct LookDesk {
     pub(crate) gateway: Arc<Gateway>,
 }
 
+impl LookDesk {
+    async fn found(&self, row: &Look, reference: &str) -> Outcome<Found> {
+        let (trace, tries) = (&row.refunds.trace, row.intent.tries);
+        let given_back = match self.gateway.given_back(trace, reference, tries).await {
+            Outcome::Done(all) => all,
+            other => return other.map(|given_back| Found { given_back, disputes: Vec::new() }),
+        };
+        if let Some(one) = given_back.iter().find(|one| one.failed && row.refunds.has(one)) {
+            return Outcome::Broken(format!("{} was done here, and failed at the gateway", one.id));
+        }
+        let disputes = self.gateway.disputed(trace, reference, tries).await;
+        disputes.map(|disputes| Found { given_back, disputes })
+    }
+}
+
 #[async_trait]
 impl Desk for LookDesk {
     type Row = Look;
@@ -111,16 +126,13 @@ impl Desk for LookDesk {
         if row.is_under_way() {
             return Outcome::Unknown("something of our own is under way".to_owned());
         }
-        let (trace, tries) = (&row.refunds.trace, row.intent.tries);
-        let given_back = match self.gateway.given_back(trace, reference, tries).await {
-            Outcome::Done(all) => all,
-            other => return other.map(|given_back| Found { given_back, disputes: Vec::new() }),
-        };
-        if let Some(one) = given_back.iter().find(|one| one.failed && row.refunds.has(one)) {
-            return Outcome::Broken(format!("{} was done here, and failed at the gateway", one.id));
+        let found = self.found(row, reference).await;
+        if let Outcome::Broken(why) = &found {
+            // Nobody asked, so that nobody else would hear of it.
+            let correlation = row.refunds.trace.correlation();
+            tracing::error!(why, order = %row.refunds.order, correlation, "what became of a payment cannot be told");
         }
-        let disputes = self.gateway.disputed(trace, reference, tries).await;
-        disputes.map(|disputes| Found { given_back, disputes })
+        found
     }
 
     fn settle(row: &mut Look, how: Result<Found, Refusal>, context: &Context) -> Option<Told> {

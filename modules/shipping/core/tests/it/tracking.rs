@@ -79,6 +79,28 @@ async fn what_came_back_is_told_as_such_and_what_was_given_up_arrives_nowhere() 
     assert_eq!(parcels(&world, order("nobody")).await, []);
 }
 
+#[tokio::test]
+async fn another_booking_is_another_parcel_that_has_not_arrived() {
+    let world = swift("none").await;
+    let order = order("again");
+    world.shipping.book(vec![book(order, 1)]).await;
+    turn(&world).await;
+    world.shipping.cancel(vec![cancel(order, 1)]).await;
+    assert_eq!(state(&world, order).await, ParcelState::Cancelled);
+    world.shipping.book(vec![book(order, 2)]).await;
+    assert_eq!(state(&world, order).await, ParcelState::Booked);
+    turn(&world).await;
+    assert_eq!(state(&world, order).await, ParcelState::Delivered);
+    let told = [
+        "ShipmentBooked 1",
+        "ShipmentDelivered 2",
+        "ShipmentCancelled 3",
+        "ShipmentBooked 4",
+        "ShipmentDelivered 5",
+    ];
+    assert_eq!(world.told_of(order).await, told);
+}
+
 /// The carrier has the parcel and the module does not know: the arrival is not lost, it waits.
 #[tokio::test]
 async fn an_arrival_waits_for_a_booking_whose_answer_was_lost() {
