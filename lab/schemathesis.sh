@@ -1,6 +1,6 @@
 #!/bin/sh
 # Holds a fresh shop's public API to its own document, by each role, with schemathesis (PyPI; fetched into a virtual
-# environment below target/). EXAMPLES per operation, 200 unless told. Needs python3 and the package index.
+# environment below target/). EXAMPLES per operation, 200 unless told; SEED repeats a run. Needs python3 and the package index.
 set -eu
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -25,6 +25,6 @@ for role in customer staff service; do
     # It keeps a cache of failures where it is started: there, it goes with the shop's data.
     (cd "$data" && "$root/$venv/bin/schemathesis" --config-file "$root/lab/schemathesis.toml" run "$api/openapi.json" \
         --header "Authorization: Bearer $token" --checks all --max-examples "$examples" \
-        --phases examples,coverage,fuzzing,stateful --no-color) || failed=1
+        --phases examples,coverage,fuzzing,stateful --no-color ${SEED:+--seed "$SEED"}) || failed=1
 done
 exit $failed
