@@ -8,7 +8,7 @@ use banyan_bus::{
 };
 use banyan_host::{Module, Reconciler};
 use banyan_kernel::Clock;
-use banyan_net::outbound::Callee;
+use banyan_net::outbound::{self, Callee};
 use banyan_store::{Schema, Store, role_of, role_password, sqlx::postgres::PgConnectOptions};
 use catalog_api::Catalog;
 use catalog_core::{CachedCatalog, ProductCache};
@@ -224,10 +224,10 @@ pub fn compose(
     let mut reconcilers = vec![
         expiry(&inventory),
         saga(orders.saga(parts.ports.clone(), config)),
-        payment_intents(&payments),
-        refund_intents(&payments),
-        payment_looks(&payments),
-        shipment_intents(&shipping),
+        outbound(payments.intents()),
+        outbound(payments.refund_intents()),
+        outbound(payments.looks()),
+        outbound(shipping.intents()),
         parcel_tracking(&shipping),
         late_orders(mails, settings.late, is_sent),
     ];
@@ -311,24 +311,8 @@ fn mail(notifications: &Arc<notifications_core::Notifications>, server: MailServ
     Reconciler::new(notifications_core::MAIL_GROUP, |held, stop| reconciler.run(held, stop))
 }
 
-fn payment_intents(payments: &Arc<payments_core::Payments>) -> Reconciler {
-    let reconciler = payments_core::IntentReconciler::new(payments.clone());
-    Reconciler::new(payments_core::GROUP, |held, stop| reconciler.run(held, stop))
-}
-
-fn refund_intents(payments: &payments_core::Payments) -> Reconciler {
-    let reconciler = payments_core::RefundReconciler::new(payments);
-    Reconciler::new(payments_core::REFUND_GROUP, |held, stop| reconciler.run(held, stop))
-}
-
-fn payment_looks(payments: &payments_core::Payments) -> Reconciler {
-    let reconciler = payments_core::LookReconciler::new(payments);
-    Reconciler::new(payments_core::LOOK_GROUP, |held, stop| reconciler.run(held, stop))
-}
-
-fn shipment_intents(shipping: &Arc<shipping_core::Shipping>) -> Reconciler {
-    let reconciler = shipping_core::IntentReconciler::new(shipping.clone());
-    Reconciler::new(shipping_core::GROUP, |held, stop| reconciler.run(held, stop))
+fn outbound(reconciler: outbound::Reconciler) -> Reconciler {
+    Reconciler::new(reconciler.group(), |held, stop| reconciler.run(held, stop))
 }
 
 fn parcel_tracking(shipping: &shipping_core::Shipping) -> Reconciler {

@@ -1,5 +1,7 @@
 //! What can go wrong with a transaction, by what the caller should do.
 
+use banyan_kernel::Answer;
+
 /// Why a transaction came to nothing. Nothing of it remains.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -22,6 +24,14 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         !matches!(self, Self::Statement(_))
+    }
+}
+
+/// What a failed transaction means to who asked for it.
+impl<T> From<StoreError> for Answer<T> {
+    fn from(error: StoreError) -> Self {
+        let why = error.to_string();
+        if error.is_transient() { Self::Unavailable(why) } else { Self::Broken(why) }
     }
 }
 

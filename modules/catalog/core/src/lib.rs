@@ -66,27 +66,18 @@ impl catalog_api::Catalog for Catalog {
     }
 
     async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
-        answer(put::run(&self.store, &context, products).await)
+        put::run(&self.store, &context, products).await.unwrap_or_else(Answer::from)
     }
 
     async fn change(&self, context: Context, product: PutProduct, expected: Expected) -> Answer<Product> {
-        answer(change::run(&self.store, &context, product, expected).await)
+        change::run(&self.store, &context, product, expected).await.unwrap_or_else(Answer::from)
     }
 
     async fn retire(&self, context: Context, sku: Sku) -> Answer<Product> {
-        answer(retire::run(&self.store, &context, sku).await)
+        retire::run(&self.store, &context, sku).await.unwrap_or_else(Answer::from)
     }
 }
 
 fn unavailable(error: StoreError) -> Unavailable {
     Unavailable(error.to_string())
-}
-
-/// What the port answers when the database did.
-fn answer<T>(result: Result<Answer<T>, StoreError>) -> Answer<T> {
-    match result {
-        Ok(answer) => answer,
-        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-        Err(error) => Answer::Broken(error.to_string()),
-    }
 }

@@ -48,7 +48,8 @@ pub(crate) async fn run<'a, B: Sync, R: Send + 'a>(
         sorted.sort_by_key(|(_, command)| &command.id);
         Box::pin(run_sorted(store, sorted, wanted, decide))
     };
-    by_halves(batch.iter().collect(), &write).await.into_iter().map(answer).collect()
+    let answers = by_halves(batch.iter().collect(), &write).await.into_iter();
+    answers.map(|answer| answer.unwrap_or_else(Answer::from)).collect()
 }
 
 async fn run_sorted<B, R>(
@@ -73,15 +74,6 @@ async fn run_sorted<B, R>(
 /// The locks of these orders.
 pub(crate) fn locks(orders: &[OrderId]) -> Locks {
     Locks::none().and("order", orders.iter().map(OrderId::to_string))
-}
-
-/// An item's answer: what the transaction said, or what its failure means to the asker.
-pub(crate) fn answer<R>(result: Result<Answer<R>, StoreError>) -> Answer<R> {
-    match result {
-        Ok(answer) => answer,
-        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-        Err(error) => Answer::Broken(error.to_string()),
-    }
 }
 
 impl Desk {

@@ -89,21 +89,22 @@ impl inventory_api::Inventory for Inventory {
     }
 
     async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>> {
-        desk::answer(levels::read(&self.store, &skus).await.map(Answer::Done))
+        levels::read(&self.store, &skus).await.map_or_else(Answer::from, Answer::Done)
     }
 }
 
 #[async_trait]
 impl inventory_api::StockKeeping for Inventory {
     async fn adjust(&self, context: Context, wish: AdjustStock) -> Answer<Adjusted> {
-        desk::answer(adjust::run(&self.store, &context, &wish).await)
+        adjust::run(&self.store, &context, &wish).await.unwrap_or_else(Answer::from)
     }
 
     async fn movements(&self, sku: Sku, before: Option<[i64; 3]>, limit: u16) -> Answer<Vec<StockMovement>> {
-        desk::answer(movements::read(&self.store, &sku, before, limit).await.map(Answer::Done))
+        let movements = movements::read(&self.store, &sku, before, limit).await;
+        movements.map_or_else(Answer::from, Answer::Done)
     }
 
     async fn availability(&self, skus: Vec<Sku>) -> Answer<Vec<Availability>> {
-        desk::answer(public::read(&self.store, &skus).await.map(Answer::Done))
+        public::read(&self.store, &skus).await.map_or_else(Answer::from, Answer::Done)
     }
 }

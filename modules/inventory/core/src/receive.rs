@@ -10,7 +10,6 @@ use sqlx::types::Json as SqlJson;
 
 use crate::{
     adjust::{changes, subject},
-    desk::answer,
     reservation::{Lines, fold, json},
     stock,
 };
@@ -32,7 +31,8 @@ pub(crate) async fn run(
     batch: &[ReceiveStock],
 ) -> Vec<Answer<StockReceived>> {
     let write = |items| -> BoxFuture<'_, _> { Box::pin(book(store, context, items)) };
-    by_halves(batch.iter().collect(), &write).await.into_iter().map(answer).collect()
+    let answers = by_halves(batch.iter().collect(), &write).await.into_iter();
+    answers.map(|answer| answer.unwrap_or_else(Answer::from)).collect()
 }
 
 async fn book(

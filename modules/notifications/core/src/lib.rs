@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, Timestamp};
-use banyan_store::{Schema, Store, StoreError};
+use banyan_store::{Schema, Store};
 use notifications_api::{Contact, Mail, MailHead, MailId};
 use sqlx::migrate::Migrator;
 
@@ -67,15 +67,15 @@ impl Notifications {
 #[async_trait]
 impl notifications_api::Notifications for Notifications {
     async fn contact(&self, customer: CustomerId) -> Answer<Option<Contact>> {
-        answer(contact::read(self.store.pool(), customer).await.map(Answer::Done))
+        contact::read(self.store.pool(), customer).await.map_or_else(Answer::from, Answer::Done)
     }
 
     async fn put_contact(&self, customer: CustomerId, contact: Contact) -> Answer<Contact> {
-        answer(contact::put(&self.store, customer, contact).await)
+        contact::put(&self.store, customer, contact).await.unwrap_or_else(Answer::from)
     }
 
     async fn forget(&self, customer: CustomerId) -> Answer<bool> {
-        answer(contact::forget(&self.store, customer).await.map(Answer::Done))
+        contact::forget(&self.store, customer).await.map_or_else(Answer::from, Answer::Done)
     }
 
     async fn mailbox(
@@ -84,19 +84,11 @@ impl notifications_api::Notifications for Notifications {
         before: Option<(Timestamp, MailId)>,
         limit: u16,
     ) -> Answer<Vec<MailHead>> {
-        answer(mailbox::list(&self.store, &self.templates, customer, before, limit).await.map(Answer::Done))
+        let mails = mailbox::list(&self.store, &self.templates, customer, before, limit).await;
+        mails.map_or_else(Answer::from, Answer::Done)
     }
 
     async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
-        answer(mailbox::read(&self.store, &self.templates, id).await.map(Answer::Done))
-    }
-}
-
-/// What the port answers when the database did.
-fn answer<T>(result: Result<Answer<T>, StoreError>) -> Answer<T> {
-    match result {
-        Ok(answer) => answer,
-        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-        Err(error) => Answer::Broken(error.to_string()),
+        mailbox::read(&self.store, &self.templates, id).await.map_or_else(Answer::from, Answer::Done)
     }
 }

@@ -121,9 +121,5 @@ pub(crate) async fn disputes(store: &Store, order: OrderId) -> Answer<Vec<Disput
         let rows = rows(&mut connection, &[order]).await?;
         Ok::<_, StoreError>(rows.iter().map(view).collect::<Result<_, sqlx::Error>>()?)
     };
-    match read.await {
-        Ok(disputes) => Answer::Done(disputes),
-        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-        Err(error) => Answer::Broken(error.to_string()),
-    }
+    read.await.map_or_else(Answer::from, Answer::Done)
 }

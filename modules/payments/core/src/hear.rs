@@ -35,11 +35,7 @@ pub(crate) async fn hear(payments: &Payments, event: &Json) -> Answer<Heard> {
         },
         (None, None) => return Answer::Done(Heard::Ignored),
     };
-    match note(payments.store(), order, &hint).await {
-        Ok(heard) => Answer::Done(heard),
-        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-        Err(error) => Answer::Broken(error.to_string()),
-    }
+    note(payments.store(), order, &hint).await.map_or_else(Answer::from, Answer::Done)
 }
 
 async fn note(store: &Store, order: OrderId, hint: &Hint) -> Result<Heard, StoreError> {

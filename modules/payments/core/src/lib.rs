@@ -3,7 +3,7 @@
 //!
 //! One command, file by file: `authorise` (what it means for the row), [`banyan_net::outbound::ask`] (intent,
 //! call, outcome), `gateway` (the call), `till` (what becomes of the row), `ledger` (the movement and the event
-//! told with it), `reconcile` (what has no outcome yet). What the gateway tells of its own accord is heard in `hear`, and
+//! told with it), [`Payments::intents`] (what has no outcome yet). What the gateway tells of its own accord is heard in `hear`, and
 //! looked up in `look`.
 
 mod authorise;
@@ -16,7 +16,6 @@ mod hear;
 mod ledger;
 mod look;
 mod payment;
-mod reconcile;
 mod refund;
 mod refunds;
 mod till;
@@ -25,15 +24,12 @@ mod void;
 pub use banyan_net::outbound::Callee as GatewayConfig;
 pub use facts::PaymentFact;
 pub use ledger::LedgerViolation;
-pub use look::LOOK_GROUP;
-pub use reconcile::{GROUP, IntentReconciler, LookReconciler, RefundReconciler};
-pub use refunds::REFUND_GROUP;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, Json, OrderId};
-use banyan_net::outbound::ask;
+use banyan_net::outbound::{Reconciler, ask};
 use banyan_store::{Schema, Store, StoreError};
 use payments_api::{
     AuthorisePayment, CapturePayment, DisputeView, GiveBack, Heard, PaymentAuthorisedReply,
@@ -69,6 +65,24 @@ impl Payments {
     #[must_use]
     pub fn new(store: Store, config: GatewayConfig) -> Arc<Self> {
         Arc::new(Self(Till { store, gateway: Arc::new(Gateway::new(config)) }))
+    }
+
+    /// Asks the gateway again for what has no outcome.
+    #[must_use]
+    pub fn intents(&self) -> Reconciler {
+        Reconciler::new(self.0.clone())
+    }
+
+    /// Asks the gateway again for refunds that have no outcome.
+    #[must_use]
+    pub fn refund_intents(&self) -> Reconciler {
+        Reconciler::new(self.refund_desk())
+    }
+
+    /// Looks up what the gateway told of its own accord.
+    #[must_use]
+    pub fn looks(&self) -> Reconciler {
+        Reconciler::new(self.look_desk())
     }
 
     fn refund_desk(&self) -> RefundDesk {
@@ -121,11 +135,7 @@ impl payments_api::Refunds for Payments {
             let read = refunds::read(&mut connection, &[order]).await?.pop();
             Ok::<_, StoreError>(read.map_or_else(Vec::new, |of| of.list.iter().map(|r| of.view(r)).collect()))
         };
-        match read.await {
-            Ok(refunds) => Answer::Done(refunds),
-            Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-            Err(error) => Answer::Broken(error.to_string()),
-        }
+        read.await.map_or_else(Answer::from, Answer::Done)
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use banyan_kernel::{CommandId, Context, OrderId, Refusal, Timestamp, TraceParent};
 use banyan_net::outbound::{Caller, Changes, Desk, Intent, Outcome, Record};
 use banyan_store::{Store, StoreError, Tell, Write};
-use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
+use sqlx::{FromRow as _, PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
     disputes::{self, Changed, Dispute},
@@ -17,10 +17,8 @@ use crate::{
     refunds::{self, Refunds, State},
 };
 
-/// The group whose slots the reconciler works on.
-pub const LOOK_GROUP: &str = "payments.looks";
-
-const READ: &str = "select order_id, hints, tries, look_ups, first_sent_at, next_try_at, broken from gateway_look \
+/// A look-up has no key that could be forgotten.
+const READ: &str = "select order_id, hints, tries, 0 as again, look_ups, first_sent_at, next_try_at, broken from gateway_look \
      where order_id = any($1) order by order_id";
 const DUE: &str = "select order_id from gateway_look where slot = any($1) and next_try_at is not null \
      and (next_try_at <= $2 or next_try_at > $3) order by next_try_at limit $4";
@@ -108,7 +106,7 @@ impl Desk for LookDesk {
     type Row = Look;
     type Came = Found;
     type Told = Told;
-    const GROUP: &'static str = LOOK_GROUP;
+    const GROUP: &'static str = "payments.looks";
     const DUE: &'static str = DUE;
 
     fn store(&self) -> &Store {
@@ -183,15 +181,7 @@ impl Desk for LookDesk {
 }
 
 fn look(row: &PgRow, refunds: Refunds, disputes: Vec<Dispute>) -> Result<Look, sqlx::Error> {
-    let intent = Intent {
-        tries: row.try_get("tries")?,
-        again: 0,
-        look_ups: row.try_get("look_ups")?,
-        first_sent_at: row.try_get("first_sent_at")?,
-        next_try_at: row.try_get("next_try_at")?,
-        broken: row.try_get("broken")?,
-    };
-    Ok(Look { refunds, disputes, hints: row.try_get("hints")?, intent })
+    Ok(Look { refunds, disputes, hints: row.try_get("hints")?, intent: Intent::from_row(row)? })
 }
 
 async fn update(connection: &mut PgConnection, rows: &[&Look]) -> Result<(), sqlx::Error> {

@@ -9,7 +9,7 @@ use banyan_kernel::{
 use banyan_net::outbound::{Call, CallError, Caller, Changes, Desk, Intent, Method, Outcome, Record, Reply};
 use banyan_store::{Store, StoreError, Write};
 use payments_api::{RefundState, RefundView};
-use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Uuid};
+use sqlx::{FromRow as _, PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
     disputes::{Changed, Dispute},
@@ -18,8 +18,6 @@ use crate::{
     payment::{self, Payment, State as Paid},
 };
 
-/// The group whose slots the reconciler works on.
-pub const REFUND_GROUP: &str = "payments.refunds";
 /// The step's name in command ids, at the gateway too: it is another one than the saga's own undo.
 const STEP: &str = "give_back";
 /// The saga's.
@@ -204,7 +202,7 @@ impl Desk for RefundDesk {
     /// The gateway's id of the refund: nothing is done with it.
     type Came = ();
     type Told = Movement;
-    const GROUP: &'static str = REFUND_GROUP;
+    const GROUP: &'static str = "payments.refunds";
     const DUE: &'static str = DUE;
 
     fn store(&self) -> &Store {
@@ -370,14 +368,7 @@ fn refund(row: &PgRow) -> Result<Refund, sqlx::Error> {
             _ => return Err(sqlx::Error::Decode(state.into())),
         },
         refusal: code.map(|code| Refusal::new(code, detail.unwrap_or_default())),
-        intent: Intent {
-            tries: row.try_get("tries")?,
-            again: row.try_get("again")?,
-            look_ups: row.try_get("look_ups")?,
-            first_sent_at: row.try_get("first_sent_at")?,
-            next_try_at: row.try_get("next_try_at")?,
-            broken: row.try_get("broken")?,
-        },
+        intent: Intent::from_row(row)?,
     })
 }
 

@@ -12,8 +12,11 @@ use crate::{
     gateway::Gateway,
     ledger::{self, Kind, Movement},
     payment::{self, Payment, State},
-    reconcile,
 };
+
+/// What is further away than the largest back-off was written by a clock that jumped: due now.
+const DUE: &str = "select order_id from payment where slot = any($1) and next_try_at is not null \
+     and (next_try_at <= $2 or next_try_at > $3) order by next_try_at limit $4";
 
 #[derive(Clone)]
 pub(crate) struct Till {
@@ -27,8 +30,8 @@ impl Desk for Till {
     /// The gateway's id.
     type Came = String;
     type Told = Movement;
-    const GROUP: &'static str = reconcile::GROUP;
-    const DUE: &'static str = reconcile::DUE;
+    const GROUP: &'static str = "payments.intents";
+    const DUE: &'static str = DUE;
 
     fn store(&self) -> &Store {
         &self.store

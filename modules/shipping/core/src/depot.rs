@@ -12,9 +12,12 @@ use sqlx::PgConnection;
 
 use crate::{
     carrier::Carrier,
-    reconcile,
     shipment::{self, Booking, Shipment, State},
 };
+
+/// What is further away than the largest back-off was written by a clock that jumped: due now.
+const DUE: &str = "select order_id from shipment where slot = any($1) and next_try_at is not null \
+     and (next_try_at <= $2 or next_try_at > $3) order by next_try_at limit $4";
 
 #[derive(Clone)]
 pub(crate) struct Depot {
@@ -34,8 +37,8 @@ impl Desk for Depot {
     type Row = Shipment;
     type Came = Booking;
     type Told = Told;
-    const GROUP: &'static str = reconcile::GROUP;
-    const DUE: &'static str = reconcile::DUE;
+    const GROUP: &'static str = "shipping.intents";
+    const DUE: &'static str = DUE;
 
     fn store(&self) -> &Store {
         &self.store

@@ -2,7 +2,7 @@
 //! after; no transaction is open in between.
 //!
 //! One command, file by file: `book` (what it means for the row), [`banyan_net::outbound::ask`] (intent, call,
-//! outcome), `carrier` (the call), `depot` (what becomes of the row and the event told with it), `reconcile` (what
+//! outcome), `carrier` (the call), `depot` (what becomes of the row and the event told with it), [`Shipping::intents`] (what
 //! has no outcome yet). What orders tell comes through [`OrdersConsumer`], what the carrier tells through
 //! [`TrackingReconciler`].
 
@@ -14,21 +14,19 @@ mod dispatch;
 mod facts;
 mod parcels;
 mod quote;
-mod reconcile;
 mod shipment;
 mod track;
 
 pub use banyan_net::outbound::Callee as CarrierConfig;
 pub use dispatch::OrdersConsumer;
 pub use facts::ShipmentFact;
-pub use reconcile::{GROUP, IntentReconciler};
 pub use track::{TRACK_GROUP, TrackingReconciler, Turned};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, OrderId};
-use banyan_net::outbound::ask;
+use banyan_net::outbound::{Reconciler, ask};
 use banyan_store::{Schema, Store};
 use shipping_api::{
     BookShipment, CancelShipment, ParcelView, QuoteParcel, Quotes, ShipmentBookedReply,
@@ -57,6 +55,12 @@ impl Shipping {
     #[must_use]
     pub fn new(store: Store, config: CarrierConfig) -> Arc<Self> {
         Arc::new(Self(Depot { store, carrier: Arc::new(Carrier::new(config)) }))
+    }
+
+    /// Asks the carrier again for what has no outcome.
+    #[must_use]
+    pub fn intents(&self) -> Reconciler {
+        Reconciler::new(self.0.clone())
     }
 
     /// Where it keeps its truth.

@@ -11,11 +11,7 @@ pub(crate) async fn parcels(store: &Store, order: OrderId) -> Answer<Vec<ParcelV
         let mut connection = store.pool().acquire().await?;
         Ok::<_, StoreError>(shipment::read(&mut connection, &[order]).await?)
     };
-    match read.await {
-        Ok(rows) => Answer::Done(rows.iter().filter_map(view).collect()),
-        Err(error) if error.is_transient() => Answer::Unavailable(error.to_string()),
-        Err(error) => Answer::Broken(error.to_string()),
-    }
+    read.await.map_or_else(Answer::from, |rows| Answer::Done(rows.iter().filter_map(view).collect()))
 }
 
 /// One that the carrier has taken.

@@ -91,11 +91,12 @@ fn last<D: Desk, B, A>(
 ) -> Answer<A> {
     let answer = match first {
         Ok((answer, _)) => answer,
-        Err(error) if error.is_transient() => return Answer::Unavailable(error.to_string()),
         Err(error) => {
-            let correlation = command.context.trace.correlation();
-            tracing::error!(%error, correlation, id = %command.id, "a command cannot be written");
-            return Answer::Broken(error.to_string());
+            if !error.is_transient() {
+                let correlation = command.context.trace.correlation();
+                tracing::error!(%error, correlation, id = %command.id, "a command cannot be written");
+            }
+            return error.into();
         }
     };
     match (answer, settled.get(&command.id.order)) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use banyan_kernel::{CommandId, Refusal, Timestamp, stable_hash};
+use banyan_store::sqlx::{self, FromRow, Row as _, postgres::PgRow};
 
 use super::{CallError, Callee};
 
@@ -27,6 +28,20 @@ pub struct Intent {
     pub next_try_at: Option<Timestamp>,
     /// Why it cannot be told what happened.
     pub broken: Option<String>,
+}
+
+/// From the columns that every table of records with calls has.
+impl FromRow<'_, PgRow> for Intent {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            tries: row.try_get("tries")?,
+            again: row.try_get("again")?,
+            look_ups: row.try_get("look_ups")?,
+            first_sent_at: row.try_get("first_sent_at")?,
+            next_try_at: row.try_get("next_try_at")?,
+            broken: row.try_get("broken")?,
+        })
+    }
 }
 
 /// What came of sending it, or of looking it up.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use async_trait::async_trait;
 use banyan_kernel::{Context, OrderId};
 use banyan_store::{Held, StoreError, sqlx};
 use tokio::sync::watch;
@@ -18,24 +19,40 @@ const POLL: Duration = Duration::from_millis(200);
 /// So many calls a turn.
 const TURN_MAX: usize = 200;
 
-/// Works on the due intents of a desk.
-pub struct Reconciler<D>(D);
+/// Works on the due intents of a desk. Which desk is its module's own affair.
+pub struct Reconciler(Box<dyn Turns>);
 
-impl<D: Desk> Reconciler<D> {
+/// What a reconciler needs of whatever desk it works on.
+#[async_trait]
+trait Turns: Send + Sync {
+    fn group(&self) -> &'static str;
+    /// Changes when the callee answers again.
+    fn closed(&self) -> watch::Receiver<u64>;
+    /// When `woken` by a callee that answers again, whatever backed off is due.
+    async fn turn(&self, slots: &[u16], woken: bool) -> Result<usize, StoreError>;
+}
+
+impl Reconciler {
     /// Of this desk.
-    pub fn new(desk: D) -> Self {
-        Self(desk)
+    pub fn new(desk: impl Desk) -> Self {
+        Self(Box::new(Of(desk)))
+    }
+
+    /// The group whose slots it works on.
+    #[must_use]
+    pub fn group(&self) -> &'static str {
+        self.0.group()
     }
 
     /// Turns, on the slots held, until told to stop: again at once when the last turn was full, else after a
     /// while, or as soon as the callee answers again or other slots are held.
     pub async fn run(self, mut held: watch::Receiver<BTreeMap<u16, Held>>, stop: CancellationToken) {
-        let mut closed = self.0.caller().closed();
+        let mut closed = self.0.closed();
         let mut woken = false;
         while !stop.is_cancelled() {
             let slots: Vec<u16> = held.borrow_and_update().keys().copied().collect();
-            let turned = self.turn_once(&slots, woken).await.inspect_err(|error| {
-                tracing::warn!(%error, group = D::GROUP, correlation = "", "a turn failed");
+            let turned = self.0.turn(&slots, woken).await.inspect_err(|error| {
+                tracing::warn!(%error, group = self.group(), correlation = "", "a turn failed");
             });
             woken = false;
             if turned.is_ok_and(|asked| asked == TURN_MAX) {
@@ -55,11 +72,23 @@ impl<D: Desk> Reconciler<D> {
     /// # Errors
     /// As any statement.
     pub async fn turn(&self, slots: &[u16]) -> Result<usize, StoreError> {
-        self.turn_once(slots, false).await
+        self.0.turn(slots, false).await
+    }
+}
+
+struct Of<D>(D);
+
+#[async_trait]
+impl<D: Desk> Turns for Of<D> {
+    fn group(&self) -> &'static str {
+        D::GROUP
     }
 
-    /// When `woken` by a callee that answers again, whatever backed off is due.
-    async fn turn_once(&self, slots: &[u16], woken: bool) -> Result<usize, StoreError> {
+    fn closed(&self) -> watch::Receiver<u64> {
+        self.0.caller().closed()
+    }
+
+    async fn turn(&self, slots: &[u16], woken: bool) -> Result<usize, StoreError> {
         let most = match self.0.caller().room() {
             _ if slots.is_empty() => return Ok(0),
             Room::Free => TURN_MAX,
@@ -72,7 +101,9 @@ impl<D: Desk> Reconciler<D> {
         perform(self.0.clone(), asked).await;
         Ok(count)
     }
+}
 
+impl<D: Desk> Of<D> {
     async fn due(&self, slots: &[u16], woken: bool, most: usize) -> Result<Vec<OrderId>, StoreError> {
         let store = self.0.store();
         let now = store.clock().now();

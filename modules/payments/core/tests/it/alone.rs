@@ -8,7 +8,7 @@ use payments_api::{
     Payments,
     testing::{UnderTest, authorise, order},
 };
-use payments_core::{GatewayConfig, IntentReconciler};
+use payments_core::GatewayConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ async fn what_timed_out_is_settled_without_anybody_asking_and_stop_ends_it() {
     let slots = (0..SLOTS).map(|slot| (slot, Held { slot, epoch: 1, position: Position::START }));
     let (_held, holding) = watch::channel(slots.collect::<BTreeMap<_, _>>());
     let stop = CancellationToken::new();
-    let running = tokio::spawn(IntentReconciler::new(payments.clone()).run(holding, stop.clone()));
+    let running = tokio::spawn(payments.intents().run(holding, stop.clone()));
     let orders: Vec<_> = (0..20).map(|n| order(&format!("alone-{n}"))).collect();
     let batch = orders.iter().map(|order| authorise(*order, 1, "pm_card_visa")).collect();
     let asked = payments.authorise(batch).await;

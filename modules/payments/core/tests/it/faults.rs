@@ -7,7 +7,7 @@ use payments_api::{
     Payments,
     testing::{UnderTest, ask_until_settled, authorise, capture, order, refund, void},
 };
-use payments_core::{GatewayConfig, IntentReconciler};
+use payments_core::GatewayConfig;
 
 use crate::world::{World, store};
 
@@ -113,7 +113,7 @@ async fn not_let_in() {
     let right = payments_core::Payments::new(store(&world.database, 4, world.clock.clone()), config);
     world.pass(Duration::from_secs(20));
     let all: Vec<u16> = (0..banyan_kernel::SLOTS).collect();
-    assert_eq!(IntentReconciler::new(right.clone()).turn(&all).await.expect("a turn"), 1);
+    assert_eq!(right.intents().turn(&all).await.expect("a turn"), 1);
     assert!(matches!(right.authorise(vec![authorise(order, 1, GOOD)]).await[..], [Answer::Done(_)]));
 }
 

@@ -7,7 +7,6 @@ use payments_api::{
     GatewayEvents, Heard, RefundView, Refunds, refusals,
     testing::{give_back as back, order},
 };
-use payments_core::LookReconciler;
 use serde_json::json;
 
 use crate::{
@@ -31,7 +30,7 @@ async fn hear(world: &World, event: &Json) -> Heard {
 /// Looks up what is due; tells how many.
 async fn look(world: &World) -> usize {
     let all: Vec<u16> = (0..SLOTS).collect();
-    LookReconciler::new(&world.payments).turn(&all).await.expect("a turn")
+    world.payments.looks().turn(&all).await.expect("a turn")
 }
 
 async fn listed(world: &World, order: OrderId) -> Vec<RefundView> {

@@ -4,11 +4,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use banyan_kernel::{Clock, Json, ManualClock, OrderId, SLOTS};
+use banyan_net::outbound::Reconciler;
 use banyan_postgres::testing::{TestDatabase, database};
 use banyan_sandbox::{Config, serve};
 use banyan_store::{Store, prepare, role_of};
 use payments_api::testing::UnderTest;
-use payments_core::{GatewayConfig, IntentReconciler, Payments, RefundReconciler, schema};
+use payments_core::{GatewayConfig, Payments, schema};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -96,7 +97,7 @@ pub struct World {
     pub store: Store,
     pub sandbox: Sandbox,
     pub payments: Arc<Payments>,
-    pub reconciler: IntentReconciler,
+    pub reconciler: Reconciler,
 }
 
 impl World {
@@ -122,7 +123,7 @@ impl World {
         callee(&mut config);
         let store = store(&database, 8, clock.clone());
         let payments = Payments::new(store.clone(), config);
-        let reconciler = IntentReconciler::new(payments.clone());
+        let reconciler = payments.intents();
         Self { database, clock, store, sandbox, payments, reconciler }
     }
 
@@ -137,7 +138,7 @@ impl World {
 
     pub async fn turn_refunds(&self) -> usize {
         let all: Vec<u16> = (0..SLOTS).collect();
-        RefundReconciler::new(&self.payments).turn(&all).await.expect("a turn")
+        self.payments.refund_intents().turn(&all).await.expect("a turn")
     }
 
     /// A column of an order's row, as text.

@@ -5,13 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{Clock, Envelope, Json, ManualClock, OrderId, SLOTS, event_id};
+use banyan_net::outbound::Reconciler;
 use banyan_postgres::testing::{TestDatabase, database};
 use banyan_sandbox::{Config, serve};
 use banyan_store::{Store, prepare, role_of};
 use shipping_api::testing::{UnderTest, context};
-use shipping_core::{
-    CarrierConfig, IntentReconciler, OrdersConsumer, Shipping, TrackingReconciler, Turned, schema,
-};
+use shipping_core::{CarrierConfig, OrdersConsumer, Shipping, TrackingReconciler, Turned, schema};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -79,7 +78,7 @@ pub struct World {
     pub store: Store,
     pub sandbox: Sandbox,
     pub shipping: Arc<Shipping>,
-    pub reconciler: IntentReconciler,
+    pub reconciler: Reconciler,
     pub consumer: OrdersConsumer,
 }
 
@@ -106,7 +105,7 @@ impl World {
         callee(&mut config);
         let store = store(&database, 8, clock.clone());
         let shipping = Shipping::new(store.clone(), config);
-        let reconciler = IntentReconciler::new(shipping.clone());
+        let reconciler = shipping.intents();
         let consumer = OrdersConsumer::new(store.clone());
         Self { database, clock, store, sandbox, shipping, reconciler, consumer }
     }
