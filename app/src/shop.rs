@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin},
-    api::{self, Api, Coalescer, Webhooks},
+    api::{self, Api, Coalescer, Streams, Webhooks},
     compose::{self, MailServer, MailServerError, Settings, Shop, Stores, Swap},
     config::Config,
     faults::FaultBook,
@@ -204,7 +204,7 @@ fn public(
         refunds: shop.payments.clone(),
         parcels: shop.shipping.clone(),
         notifications: shop.notifications.clone(),
-        streams: Api::stream_permits(),
+        streams: Streams::default(),
         stop,
     }
 }

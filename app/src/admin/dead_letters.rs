@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
+use crate::api::body::Body;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +51,7 @@ pub(super) async fn replay(
     State(admin): State<Admin>,
     Extension(principal): Extension<Principal>,
     Path(group): Path<String>,
-    Json(wish): Json<Replay>,
+    Body(wish): Body<Replay>,
 ) -> Result<Json<Value>, Problem> {
     let decision = decision(&principal, &wish.reason)?;
     let replayed = letters(&admin, &group)?.replay(&wish.key, &decision).await.map_err(explain)?;
@@ -61,7 +62,7 @@ pub(super) async fn drop_letter(
     State(admin): State<Admin>,
     Extension(principal): Extension<Principal>,
     Path(group): Path<String>,
-    Json(wish): Json<Drop>,
+    Body(wish): Body<Drop>,
 ) -> Result<Json<Value>, Problem> {
     let decision = decision(&principal, &wish.reason)?;
     letters(&admin, &group)?.drop_letter(&wish.key, wish.place, &decision).await.map_err(explain)?;

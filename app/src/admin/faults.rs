@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
+use crate::api::body::Body;
 use crate::faults::Fault;
 
 /// Orders named in a cell.
@@ -62,7 +63,7 @@ pub(super) async fn table(State(admin): State<Admin>) -> Result<Json<Table>, Pro
 
 pub(super) async fn break_outside(
     State(admin): State<Admin>,
-    Json(wish): Json<Value>,
+    Body(wish): Body<Value>,
 ) -> Result<Json<Value>, Problem> {
     ask(&admin, Method::POST, "/sandbox/break", Some(wish)).await.map(Json)
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
+use crate::api::body::Body;
 
 const REASON_CHARACTERS_MAX: usize = 200;
 
@@ -25,7 +26,7 @@ pub(super) struct Why {
 pub(super) async fn forget(
     State(admin): State<Admin>,
     Path(customer): Path<String>,
-    Json(why): Json<Why>,
+    Body(why): Body<Why>,
 ) -> Result<Json<Value>, Problem> {
     let wrong = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     let customer: CustomerId = customer.parse().map_err(|_| wrong("a customer is a UUID"))?;

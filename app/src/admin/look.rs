@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
+use crate::api::body::Body;
 use crate::{
     audit::{self, Audit},
     observe::Holder,
@@ -34,7 +35,7 @@ pub(super) struct AllSettled {
 
 pub(super) async fn settled(
     State(admin): State<Admin>,
-    Json(which): Json<Which>,
+    Body(which): Body<Which>,
 ) -> Result<Json<AllSettled>, Problem> {
     if which.orders.len() > ORDERS_MAX {
         return Err(Problem::new(

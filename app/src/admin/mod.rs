@@ -24,13 +24,12 @@ use banyan_net::{Identity, Principal, Problem, identify, measure};
 use banyan_store::Store;
 
 use crate::{
+    api,
     compose::Shop,
     config::Outside,
     faults::FaultBook,
     staff_log::{self, StaffLog},
 };
-
-const BODY_BYTES_MAX: usize = 128 * 1024;
 
 /// What admin handlers work with.
 #[derive(Clone)]
@@ -103,9 +102,12 @@ pub fn router(admin: Admin) -> Router {
         .route_layer(from_fn_with_state(admin.clone(), staff_only))
         // Before the layer of staff: a scraper on this machine has no token, and reads no secret.
         .route("/metrics", get(look::metrics))
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see RUNBOOK.md")
+        })
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see RUNBOOK.md") })
         .layer(from_fn_with_state(admin.0.identity.clone(), identify))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
         .layer(from_fn_with_state("admin", measure))
         .with_state(admin)
 }

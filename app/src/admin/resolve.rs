@@ -11,6 +11,7 @@ use orders_api::{OrderView, Orders, Resolution, refusals};
 use serde::Deserialize;
 
 use super::{Admin, unavailable};
+use crate::api::body::Body;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +24,7 @@ pub(super) async fn resolve(
     State(admin): State<Admin>,
     Extension(principal): Extension<Principal>,
     Path(id): Path<String>,
-    Json(decision): Json<Decision>,
+    Body(decision): Body<Decision>,
 ) -> Result<Json<OrderView>, Problem> {
     let problem = |status, code, detail: String| Problem::new(status, code, detail);
     let unknown = || problem(StatusCode::NOT_FOUND, "unknown_order", "there is no such order".to_owned());

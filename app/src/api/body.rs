@@ -1,14 +1,15 @@
 //! JSON bodies: what is wrong with one is said as a problem.
 
 use axum::{
-    Json,
     body::Bytes,
-    extract::{FromRequest, Request, rejection::JsonRejection},
+    extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
 use banyan_net::Problem;
 use serde::de::DeserializeOwned;
 use tower_http::timeout::TimeoutError;
+
+use super::objects::Objects;
 
 /// A JSON body, whole and of the right shape.
 pub(crate) struct Body<T>(pub T);
@@ -17,10 +18,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(value) =
-            Json::<T>::from_request(request, state).await.map_err(|rejection| explain(&rejection))?;
-        Ok(Self(value))
+        let Raw(bytes) = Raw::from_request(request, state).await?;
+        parse(&bytes).map(Self)
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut track = serde_path_to_error::Track::new();
+    let value = T::deserialize(Objects(serde_path_to_error::Deserializer::new(&mut json, &mut track)));
+    let value = value.map_err(|error| explain(&track.path().to_string(), &error))?;
+    json.end().map_err(|error| explain(".", &error))?;
+    Ok(value)
 }
 
 /// A JSON body as it was sent, to the byte: what it is signed by.
@@ -57,16 +66,13 @@ fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<TimeoutError>())
 }
 
-fn explain(rejection: &JsonRejection) -> Problem {
-    let text = rejection.body_text();
-    match rejection {
-        JsonRejection::JsonSyntaxError(_) => Problem::new(StatusCode::BAD_REQUEST, "malformed_json", text),
-        JsonRejection::JsonDataError(_) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", text)
-        }
-        JsonRejection::MissingJsonContentType(_) => json_only(),
-        other => unread(other.status(), other),
+/// What is wrong, and where in the body.
+fn explain(place: &str, error: &serde_json::Error) -> Problem {
+    let detail = if place == "." { error.to_string() } else { format!("{place}: {error}") };
+    if error.is_data() {
+        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     }
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
 }
 
 /// A body that did not arrive.

@@ -15,10 +15,9 @@ use banyan_kernel::OrderId;
 use banyan_net::{Principal, Problem};
 use banyan_store::Signal;
 use futures::{Stream, stream};
-use orders_api::OrderEventView;
-use tokio::sync::OwnedSemaphorePermit;
+use orders_api::{OrderCancelled, OrderEventView, OrderShipped};
 
-use super::{Api, done, read_orders::visible};
+use super::{Api, done, read_orders::visible, streams::OpenStream};
 
 /// What another process's commit is noticed by, at the latest.
 const POLL: Duration = Duration::from_millis(250);
@@ -59,9 +58,9 @@ pub(crate) async fn follow_order(
         return Ok(Json(events).into_response());
     }
     let full =
-        |_| Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "poll instead").retry_after(5);
-    let permit = api.streams.clone().try_acquire_owned().map_err(full)?;
-    Ok(Sse::new(follow(api, order, after, permit)).keep_alive(KeepAlive::default()).into_response())
+        || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "poll instead").retry_after(5);
+    let open = api.streams.open(&principal.0).ok_or_else(full)?;
+    Ok(Sse::new(follow(api, order, after, open)).keep_alive(KeepAlive::default()).into_response())
 }
 
 struct Following {
@@ -72,19 +71,19 @@ struct Following {
     until: tokio::time::Instant,
     ready: std::collections::VecDeque<OrderEventView>,
     ended: bool,
-    _permit: OwnedSemaphorePermit,
+    _open: OpenStream,
 }
 
 fn follow(
     api: Api,
     order: OrderId,
     after: i64,
-    permit: OwnedSemaphorePermit,
+    open: OpenStream,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let signal = api.orders_signal.listen();
     let until = tokio::time::Instant::now() + STREAM_TIME_MAX;
     let ready = std::collections::VecDeque::new();
-    let following = Following { api, order, after, signal, until, ready, ended: false, _permit: permit };
+    let following = Following { api, order, after, signal, until, ready, ended: false, _open: open };
     stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok(event), following))
@@ -97,7 +96,7 @@ impl Following {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 self.after = event.version;
-                self.ended |= matches!(event.kind.as_str(), "OrderShipped" | "OrderCancelled");
+                self.ended |= matches!(event.kind.as_str(), OrderShipped::KIND | OrderCancelled::KIND);
                 let json =
                     Event::default().id(event.version.to_string()).event(&event.kind).json_data(&event);
                 return json.ok();

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedLine {
     /// Which product.
-    sku: Sku,
+    pub(super) sku: Sku,
     /// How many.
     quantity: Quantity,
 }

@@ -1,6 +1,6 @@
 //! The public HTTP API, `/v1`: validated at the edge, bounded, errors as RFC 9457.
 
-mod body;
+pub(crate) mod body;
 mod cancel_order;
 mod coalesce;
 mod customers;
@@ -10,6 +10,7 @@ mod health;
 mod idempotency;
 mod lines;
 mod mails;
+mod objects;
 mod page;
 mod place_order;
 mod products;
@@ -19,6 +20,7 @@ mod refunds;
 mod shipments;
 mod staff_actions;
 mod stock;
+mod streams;
 mod trace;
 mod webhooks;
 
@@ -41,23 +43,21 @@ use notifications_api::Notifications;
 use orders_api::Orders;
 use payments_api::Refunds;
 use shipping_api::Parcels;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyDeadlineLayer};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+pub use streams::Streams;
 pub use webhooks::Webhooks;
 
 use crate::staff_log::{self, StaffLog};
 
 /// The largest body taken.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take, from its first byte to its last.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
-/// Streams of events open at once.
-const STREAMS_MAX: usize = 256;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -87,17 +87,9 @@ pub struct Api {
     /// Raised after each commit of orders in this process.
     pub orders_signal: Signal,
     /// Bounds open streams.
-    pub streams: Arc<Semaphore>,
+    pub streams: Streams,
     /// Ends open streams when the shop stops.
     pub stop: CancellationToken,
-}
-
-impl Api {
-    /// The most streams a shop keeps open.
-    #[must_use]
-    pub fn stream_permits() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(STREAMS_MAX))
-    }
 }
 
 #[derive(OpenApi)]

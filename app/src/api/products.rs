@@ -412,7 +412,7 @@ fn is_link(text: &str) -> bool {
         && parsed.is_some_and(|url| url.scheme() == "https" && url.username().is_empty())
 }
 
-fn unavailable(error: &catalog_api::Unavailable) -> Problem {
+pub(super) fn unavailable(error: &catalog_api::Unavailable) -> Problem {
     tracing::warn!(why = error.0, "catalog is not available");
     Problem::unavailable("the catalogue cannot be read just now")
 }

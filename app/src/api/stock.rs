@@ -1,5 +1,7 @@
 //! `/v1/stock`, for staff.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -8,8 +10,7 @@ use axum::{
 use banyan_kernel::{Context, Line, OrderId, Sku};
 use banyan_net::{Principal, Problem};
 use inventory_api::{
-    AdjustStock, Adjusted, Availability, Finding, RECEIPT_LINES_MAX, ReceiveStock, StockLevel, StockMovement,
-    StockReceived, refusals,
+    AdjustStock, Availability, Finding, RECEIPT_LINES_MAX, ReceiveStock, StockLevel, StockMovement, refusals,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,12 +21,13 @@ use super::{
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
+    products::unavailable,
     read_orders::{PageQuery, invalid_cursor},
     trace::ClientTrace,
 };
 
 /// What came in.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Receipt {
     /// Each product once.
@@ -39,14 +41,14 @@ pub(crate) struct Receipt {
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = Receipt,
     responses(
-        (status = 201, description = "Booked.", body = StockReceived),
+        (status = 201, description = "Booked; what came in.", body = Receipt),
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
-        (status = 422, description = "Invalid lines, or the key was used with others.", body = Problem),
+        (status = 422, description = "Invalid lines, a product that the catalogue does not know, or the key was used with others.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again with the same key.", body = Problem),
     )
@@ -57,17 +59,32 @@ pub(crate) async fn receive_stock(
     IdempotencyKey(key): IdempotencyKey,
     trace: ClientTrace,
     Body(receipt): Body<Receipt>,
-) -> Result<(StatusCode, HeaderMap, Json<StockReceived>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<Receipt>), Problem> {
     principal.staff()?;
     lines::check("a receipt", &receipt.lines, RECEIPT_LINES_MAX)?;
+    all_known(&api, &receipt.lines).await?;
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace };
-    let batch = vec![ReceiveStock { key, lines: receipt.lines.into_iter().map(Line::from).collect() }];
+    let batch = vec![ReceiveStock { key, lines: receipt.lines.iter().cloned().map(Line::from).collect() }];
     let answer = api.inventory.receive(context, batch).await.pop();
     let answer = answer.ok_or_else(|| Problem::unavailable("inventory did not answer"))?;
     let received = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    Ok((StatusCode::CREATED, replayed(received.repeated), Json(received)))
+    Ok((StatusCode::CREATED, replayed(received.repeated), Json(receipt)))
+}
+
+/// What is not in the catalogue was mistyped; what is retired may come back.
+async fn all_known(api: &Api, lines: &[WantedLine]) -> Result<(), Problem> {
+    let known = api.catalog.products(lines.iter().map(|line| line.sku.clone()).collect()).await;
+    let known: BTreeSet<Sku> =
+        known.map_err(|error| unavailable(&error))?.into_iter().map(|product| product.sku).collect();
+    match lines.iter().find(|line| !known.contains(&line.sku)) {
+        None => Ok(()),
+        Some(line) => {
+            let detail = format!("there is no product {}", line.sku);
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_product", detail))
+        }
+    }
 }
 
 /// What was found.
@@ -104,13 +121,20 @@ impl WantedAdjustment {
     }
 }
 
+/// What was booked of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Adjustment {
+    /// By how much what is free changed.
+    quantity: i64,
+}
+
 /// Makes the books say what was found on the shelf (staff).
 #[utoipa::path(
     post, path = "/v1/stock/adjustments", tag = "inventory", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = WantedAdjustment,
     responses(
-        (status = 201, description = "Booked; by how much what is free changed.", body = Adjusted),
+        (status = 201, description = "Booked; by how much what is free changed.", body = Adjustment),
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
@@ -129,7 +153,7 @@ pub(crate) async fn adjust_stock(
     IdempotencyKey(key): IdempotencyKey,
     trace: ClientTrace,
     Body(wanted): Body<WantedAdjustment>,
-) -> Result<(StatusCode, HeaderMap, Json<Adjusted>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<Adjustment>), Problem> {
     principal.staff()?;
     let finding = wanted.finding()?;
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
@@ -140,7 +164,7 @@ pub(crate) async fn adjust_stock(
         refusals::UNKNOWN_PRODUCT => StatusCode::NOT_FOUND,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     })?;
-    Ok((StatusCode::CREATED, replayed(adjusted.repeated), Json(adjusted)))
+    Ok((StatusCode::CREATED, replayed(adjusted.repeated), Json(Adjustment { quantity: adjusted.quantity })))
 }
 
 /// A page of movements, newest first.

@@ -20,9 +20,9 @@ pub(super) async fn audit(common: &Common, args: &AuditArgs) -> Result<ExitCode,
     let client = Client::find(common)?;
     let audit: Audit = client.json(client.admin(Method::POST, "/admin/audit")).await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&audit).map_err(|error| error.to_string())?);
+        say!("{}", serde_json::to_string_pretty(&audit).map_err(|error| error.to_string())?);
     } else {
-        print!("{}", text(&audit));
+        say!("{}", text(&audit).trim_end());
     }
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

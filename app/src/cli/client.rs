@@ -82,19 +82,18 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.running.admin)).bearer_auth(&self.token)
     }
 
-    /// Sends; anything but success is the problem's sentence.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, String> {
+    /// Sends; whatever is answered comes back.
+    pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Response, String> {
         let away = |error: reqwest::Error| {
             let address = &self.running.api;
             format!("the shop at {address} does not answer; is it running? ({})", error.without_url())
         };
-        let answer = request.send().await.map_err(away)?;
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let status = answer.status();
-        let problem: Option<Problem> = answer.json().await.ok();
-        Err(problem.map_or_else(|| status.to_string(), |problem| problem.detail))
+        request.send().await.map_err(away)
+    }
+
+    /// Sends; anything but success is the problem's sentence.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, String> {
+        success(self.ask(request).await?).await
     }
 
     /// Sends, and reads the answer's JSON.
@@ -106,4 +105,14 @@ impl Client {
     pub(crate) async fn value(&self, request: RequestBuilder) -> Result<Value, String> {
         self.json(request).await
     }
+}
+
+/// The answer, or the sentence of its problem.
+pub(crate) async fn success(answer: Response) -> Result<Response, String> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status();
+    let problem: Option<Problem> = answer.json().await.ok();
+    Err(problem.map_or_else(|| status.to_string(), |problem| problem.detail))
 }

@@ -54,6 +54,6 @@ pub(super) async fn dead_letters(common: &Common, command: DeadLetterCommand) ->
             .json(&json!({"key": key, "place": place, "reason": reason})),
     };
     let answer = client.value(request).await?;
-    println!("{}", serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?);
+    say!("{}", serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?);
     Ok(ExitCode::SUCCESS)
 }

@@ -81,14 +81,14 @@ pub(super) async fn turn_up(common: &Common, args: &BreakArgs) -> Result<ExitCod
     let client = Client::find(common)?;
     let wish = json!({"target": target, "fault": fault, "percent": percent, "seconds": args.duration});
     client.value(client.admin(Method::POST, "/admin/break").json(&wish)).await?;
-    println!("{target}: {fault} for {percent} % of questions, for {} s; banyan mend ends it", args.duration);
+    say!("{target}: {fault} for {percent} % of questions, for {} s; banyan mend ends it", args.duration);
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn mend(common: &Common) -> Result<ExitCode, String> {
     let client = Client::find(common)?;
     client.value(client.admin(Method::DELETE, "/admin/break")).await?;
-    println!("mended");
+    say!("mended");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -25,10 +25,10 @@ pub(super) async fn forget(common: &Common, args: ForgetArgs) -> Result<ExitCode
     let answer =
         client.value(client.admin(Method::POST, &path).json(&json!({"reason": args.reason}))).await?;
     match answer["forgotten"].as_bool() {
-        Some(true) => println!(
-            "forgotten; see \"Somebody asks to be forgotten\" in RUNBOOK.md for what else keeps copies"
-        ),
-        _ => println!("nothing was known of {}", args.customer),
+        Some(true) => {
+            say!("forgotten; see \"Somebody asks to be forgotten\" in RUNBOOK.md for what else keeps copies")
+        }
+        _ => say!("nothing was known of {}", args.customer),
     }
     Ok(ExitCode::SUCCESS)
 }

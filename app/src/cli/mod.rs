@@ -1,6 +1,9 @@
 //! The command line. Every command but `serve`, `run` and `sandbox` is a client of a running shop and needs
 //! no database: it finds the shop's addresses and key in the data folder.
 
+#[macro_use]
+mod out;
+
 mod audit;
 mod client;
 mod dead_letters;
@@ -160,10 +163,16 @@ fn raise_file_limit() {
     }
 }
 
+/// This program on this data folder, to be pasted into a shell.
+fn program(common: &Common) -> Result<String, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    Ok(format!("{} --data {}", program.display(), common.data.display()))
+}
+
 fn postgres(common: &Common) -> Result<ExitCode, String> {
     let found =
         banyan_postgres::find_for(&common.data.join("postgres")).map_err(|error| error.to_string())?;
-    println!("PostgreSQL {} in {}", found.major, found.bin_dir.display());
+    say!("PostgreSQL {} in {}", found.major, found.bin_dir.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -189,6 +198,6 @@ fn misused(why: &str) -> ExitCode {
 }
 
 fn fail(error: &str) -> ExitCode {
-    eprintln!("banyan: {error}");
+    complain!("banyan: {error}");
     ExitCode::FAILURE
 }

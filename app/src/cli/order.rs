@@ -1,19 +1,24 @@
 //! `banyan order`
 
-use std::{
-    io::{IsTerminal, Write},
-    process::ExitCode,
-};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use banyan_kernel::OrderId;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
-use orders_api::{OrderEventView, OrderView, Why};
-use reqwest::Method;
+use orders_api::{OrderCancelled, OrderEventView, OrderShipped, OrderView, Why};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 
-use super::{Common, client::Client};
+use super::{
+    Common,
+    client::{self, Client},
+};
+
+/// Longer than the shop keeps a stream open.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(900);
+/// Between two looks where there is no stream.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Subcommand)]
 pub(super) enum OrderCommand {
@@ -69,14 +74,36 @@ pub(super) async fn order(common: &Common, command: OrderCommand) -> Result<Exit
 
 async fn show(client: &Client, args: &ShowArgs) -> Result<(), String> {
     let path = format!("/v1/orders/{}/events", args.id);
-    let mut printer = Printer { first: None, colour: std::io::stdout().is_terminal() };
+    let mut printer = Printer { first: None, colour: std::io::stdout().is_terminal(), seen: 0, ended: false };
     if !args.watch {
-        let events: Vec<OrderEventView> = client.json(client.api(Method::GET, &path)).await?;
-        events.iter().for_each(|event| printer.print(event));
-        return Ok(());
+        return list(client, &path, &mut printer).await;
     }
-    let request = client.api(Method::GET, &path).header("accept", "text/event-stream");
-    let mut stream = client.send(request).await?.bytes_stream();
+    while !printer.ended {
+        let stream = client.api(Method::GET, &path).header("accept", "text/event-stream");
+        let stream = stream.header("last-event-id", printer.seen).timeout(STREAM_TIME_MAX);
+        let answer = client.ask(stream).await?;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            // Too many are watching; looking now and then tells the same.
+            list(client, &path, &mut printer).await?;
+            tokio::time::sleep(LOOK_EVERY).await;
+        } else {
+            follow(client::success(answer).await?, &mut printer).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints what has happened since.
+async fn list(client: &Client, path: &str, printer: &mut Printer) -> Result<(), String> {
+    let request = client.api(Method::GET, path).header("last-event-id", printer.seen);
+    let events: Vec<OrderEventView> = client.json(request).await?;
+    events.iter().for_each(|event| printer.print(event));
+    Ok(())
+}
+
+/// Prints what happens, until the shop ends the stream.
+async fn follow(stream: Response, printer: &mut Printer) -> Result<(), String> {
+    let mut stream = stream.bytes_stream();
     let mut text = String::new();
     while let Some(bytes) = stream.next().await {
         let bytes = bytes.map_err(|error| format!("the stream broke: {}", error.without_url()))?;
@@ -95,12 +122,20 @@ async fn show(client: &Client, args: &ShowArgs) -> Result<(), String> {
 struct Printer {
     first: Option<time::OffsetDateTime>,
     colour: bool,
+    /// The version of the last event that was printed.
+    seen: i64,
+    ended: bool,
 }
 
 const CLOCK: &[BorrowedFormatItem<'_>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
 
+const MOMENT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]Z");
+
 impl Printer {
     fn print(&mut self, event: &OrderEventView) {
+        self.seen = event.version;
+        self.ended |= matches!(event.kind.as_str(), OrderShipped::KIND | OrderCancelled::KIND);
         let since = event.at - *self.first.get_or_insert(event.at);
         let step = event.step.as_deref().unwrap_or("-");
         let attempt = event.attempt.map_or("-".to_owned(), |attempt| format!("#{attempt}"));
@@ -115,32 +150,32 @@ impl Printer {
             event.correlation,
         );
         let line = if event.undo && self.colour { format!("\x1b[31m{line}\x1b[0m") } else { line };
-        // A closed pipe ends the program by its signal or here by silence.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        say!("{line}");
     }
 }
 
 fn print_why(why: &Why) {
     let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    println!("order      {}", why.id);
-    println!("state      {}", why.state.as_str());
-    println!("step       {}", or(&why.step));
-    println!("cause      {}", or(&why.cause));
-    println!("since      {}", why.since);
-    println!("next try   {}", why.next_try.map_or("-".to_owned(), |at| at.to_string()));
-    println!("waits for  {}", or(&why.waits_for));
-    println!("asked      {} times without an answer", why.asked);
-    println!("advice     {}", why.advice);
+    say!("order      {}", why.id);
+    say!("state      {}", why.state.as_str());
+    say!("step       {}", or(&why.step));
+    say!("cause      {}", or(&why.cause));
+    let moment = |at: time::OffsetDateTime| at.format(MOMENT).unwrap_or_default();
+    say!("since      {}", moment(why.since));
+    say!("next try   {}", why.next_try.map_or("-".to_owned(), moment));
+    say!("waits for  {}", or(&why.waits_for));
+    say!("asked      {} times without an answer", why.asked);
+    say!("advice     {}", why.advice);
 }
 
 async fn stuck(client: &Client) -> Result<(), String> {
     let all: Vec<Why> = client.json(client.admin(Method::GET, "/admin/orders/stuck")).await?;
     if all.is_empty() {
-        println!("no order is stuck");
+        say!("no order is stuck");
     }
     for why in all {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-        println!(
+        say!(
             "{}  {}  {}  since {}  next try {}  waits for {}  {}",
             why.id,
             why.state.as_str(),
@@ -158,6 +193,6 @@ async fn resolve(client: &Client, args: ResolveArgs) -> Result<(), String> {
     let how = if args.retry { "retry" } else { "cancel" };
     let request = client.admin(Method::POST, &format!("/admin/orders/{}/resolve", args.id));
     let order: OrderView = client.json(request.json(&json!({"how": how, "reason": args.reason}))).await?;
-    println!("{} is {}", order.id, order.state.as_str());
+    say!("{} is {}", order.id, order.state.as_str());
     Ok(())
 }

@@ -55,15 +55,15 @@ pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode
     options.yardstick_per_s = args.yardstick;
     let (code, report) = play(options).await;
     if let Some(report) = report {
-        print!("{}", report.text());
-        print_mails(&Client::find(common)?).await?;
+        say!("{}\n{}", report.text(), mails(&Client::find(common)?).await?);
+        say!("`banyan` above is {}", super::program(common)?);
     }
     Ok(ExitCode::from(code))
 }
 
 /// What the shop's customers were told, counted since its database was made. Those who listen to orders may be a moment
 /// behind: what an end has to say is waited for, at most so long.
-pub(super) async fn print_mails(client: &Client) -> Result<(), String> {
+pub(super) async fn mails(client: &Client) -> Result<String, String> {
     let deadline = tokio::time::Instant::now() + MAILS_WAIT;
     let told = loop {
         let told = client.value(client.admin(reqwest::Method::GET, "/admin/mails")).await?;
@@ -76,8 +76,7 @@ pub(super) async fn print_mails(client: &Client) -> Result<(), String> {
     };
     let counts = told["mails"].as_object().into_iter().flatten();
     let counts: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
-    println!("\nMails, counted since the shop's database was made\n  {}", counts.join(", "));
-    Ok(())
+    Ok(format!("Mails, counted since the shop's database was made\n  {}", counts.join(", ")))
 }
 
 /// Options for the shop at `running`, with tokens made by the data folder's key.
@@ -97,7 +96,7 @@ pub(super) async fn play(options: Options) -> (u8, Option<Report>) {
     match replay::run(options, &*progress_on_stderr()).await {
         Ok(outcome) => (outcome.report.exit.code(), Some(outcome.report)),
         Err(error) => {
-            eprintln!("banyan: {error}");
+            complain!("banyan: {error}");
             (error.exit().code(), error.report().cloned())
         }
     }

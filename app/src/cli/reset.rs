@@ -32,7 +32,7 @@ pub(super) fn reset(common: &Common, args: &ResetArgs) -> Result<ExitCode, Strin
     }
     fs::remove_dir_all(data).map_err(|error| format!("{}: {error}", data.display()))?;
     drop(held);
-    println!("{} is gone", data.display());
+    say!("{} is gone", data.display());
     Ok(ExitCode::SUCCESS)
 }
 

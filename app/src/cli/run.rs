@@ -39,12 +39,12 @@ pub(super) struct RunArgs {
 pub(super) async fn run(common: &Common, args: RunArgs) -> Result<ExitCode, String> {
     let config = args.serve.clone().with_everyday_faults().with_hold(HOLD_S).config(common)?;
     let shop = RunningShop::start(config, std::convert::identity).await.map_err(|error| error.to_string())?;
-    println!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
+    mention!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
     let last: Option<Report> =
         place::read(&common.data, replay::REPORT).map_err(|error| error.to_string())?;
     let code = match &last {
         Some(report) => {
-            again(common, report, &args.sample);
+            again(common, report, &args.sample)?;
             0
         }
         None => first(common, &shop, &args).await?,
@@ -64,27 +64,28 @@ async fn first(common: &Common, shop: &RunningShop, args: &RunArgs) -> Result<u8
     if let Some(cluster) = shop.private_cluster() {
         match yardstick::measure(cluster, &args.yardstick).await {
             Ok(per_s) => options.yardstick_per_s = Some(per_s),
-            Err(why) => println!("no yardstick: {why}"),
+            Err(why) => mention!("no yardstick: {why}"),
         }
     }
     let (code, report) = replay::play(options).await;
     if let Some(report) = report {
-        print!("\n{}\n", report.text());
+        mention!("\n{}\n", report.text());
     }
     let client = Client::find(common)?;
-    replay::print_mails(&client).await?;
+    mention!("{}\n`banyan` above is {}\n", replay::mails(&client).await?, super::program(common)?);
     let audit = client.json(client.admin(reqwest::Method::POST, "/admin/audit")).await?;
-    print!("{}", super::audit::text(&audit));
+    mention!("{}", super::audit::text(&audit));
     Ok(if audit.is_clean() { code } else { 1 })
 }
 
 /// What a second start says.
-fn again(common: &Common, report: &Report, sample: &std::path::Path) {
-    let size_mib = size_bytes(&common.data) / (1 << 20);
-    println!("\nthe last report:\n{}", report.head());
-    println!("data folder   {} ({size_mib} MiB)", common.data.display());
-    println!("start afresh  banyan reset --data {}", common.data.display());
-    println!("play again    banyan replay {} --run 2 --data {}", sample.display(), common.data.display());
+fn again(common: &Common, last: &Report, sample: &std::path::Path) -> Result<(), String> {
+    let (banyan, size_mib) = (super::program(common)?, size_bytes(&common.data) / (1 << 20));
+    mention!("\nthe last report:\n{}", last.head());
+    mention!("data folder   {} ({size_mib} MiB)", common.data.display());
+    mention!("start afresh  {banyan} reset");
+    mention!("play again    {banyan} replay {} --run {}", sample.display(), last.run + 1);
+    Ok(())
 }
 
 fn size_bytes(folder: &std::path::Path) -> u64 {
@@ -102,23 +103,21 @@ fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
     let customer = banyan_kernel::CustomerId(uuid::Uuid::from_u128(1));
     let customer = client::customer_token(&keys, customer, TOKEN_VALID)?;
     let staff = client::staff_token(&keys, TOKEN_VALID)?;
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let banyan = format!("{} --data {}", program.display(), common.data.display());
-    let api = &shop.running.api;
+    let (banyan, api) = (super::program(common)?, &shop.running.api);
     let sku = r#"{"lines":[{"sku":"SKU","quantity":1}],"payment_method":"pm_card_visa"}"#;
-    println!("\nin a browser: {api}/#token={staff}");
-    println!("the API to try: {api}/docs#token={staff}\n");
-    println!("now break it (paste into another terminal):");
-    println!(
+    mention!("\nin a browser: {api}/#token={staff}");
+    mention!("the API to try: {api}/docs#token={staff}\n");
+    mention!("now break it (paste into another terminal):");
+    mention!(
         "  order    SKU=$(curl -s '{api}/v1/products?limit=1' | grep -o '\"sku\":\"[^\"]*' | cut -d'\"' -f4); \
          {banyan} order show --watch $(curl -s {api}/v1/orders -H 'Authorization: Bearer {customer}' \
          -H \"Idempotency-Key: $(date +%s%N)\" -H 'Content-Type: application/json' \
          -d \"$(echo '{sku}' | sed s/SKU/$SKU/)\" | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)"
     );
-    println!("  break    {banyan} break gateway --timeout 50% --for 30s");
-    println!("  kill -9  kill -9 {}; then `make run` again: it goes on where it was", shop.running.pid);
-    println!("  audit    {banyan} audit");
-    println!("  lab      make lab");
-    println!("\nCtrl-C stops the shop; its data stays in {}", common.data.display());
+    mention!("  break    {banyan} break gateway --timeout 50% --for 30s");
+    mention!("  kill -9  kill -9 {}; {banyan} run   # goes on where it was", shop.running.pid);
+    mention!("  audit    {banyan} audit");
+    mention!("  lab      make lab");
+    mention!("\nCtrl-C stops the shop; its data stays in {}", common.data.display());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `banyan sandbox`
 
-use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::http::Uri;
 use banyan_sandbox::{Config, Profile, Rate, SystemClock, Webhook, WebhookFaults, serve};
@@ -79,9 +79,7 @@ pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
         ..Config::new(args.book, secret("BANYAN_GATEWAY_SECRET")?, secret("BANYAN_CONTROL_TOKEN")?)
     };
     let ready = |bound: SocketAddr| {
-        println!("listening on {bound}");
-        // Who started it waits for this line; a closed pipe is its own business.
-        let _ = std::io::stdout().flush();
+        mention!("listening on {bound}");
     };
     let stop = async {
         let _ = stop_signal().await;

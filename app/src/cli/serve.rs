@@ -180,14 +180,14 @@ fn password_of(url: &str) -> String {
 
 pub(super) async fn serve(common: &Common, args: ServeArgs, swap: Swap) -> Result<ExitCode, String> {
     let shop = RunningShop::start(args.config(common)?, swap).await.map_err(|error| error.to_string())?;
-    println!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
+    mention!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
     until_stopped(shop).await
 }
 
 /// Serves until a signal, or until something fails that the shop cannot go on without.
 pub(super) async fn until_stopped(mut shop: RunningShop) -> Result<ExitCode, String> {
     let failed = tokio::select! {
-        signal = stop_signal() => { eprintln!("\n{signal}: finishing what is under way"); None }
+        signal = stop_signal() => { complain!("\n{signal}: finishing what is under way"); None }
         why = shop.failed() => Some(why),
     };
     let in_time = shop.stop().await;

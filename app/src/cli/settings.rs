@@ -140,9 +140,9 @@ pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<Exit
             .into_iter()
             .map(|(key, value, origin)| (key, json!({"value": value, "origin": origin})))
             .collect();
-        println!("{}", serde_json::Value::Object(all));
+        say!("{}", serde_json::Value::Object(all));
     } else {
-        rows.iter().for_each(|(key, value, origin)| println!("{key:<18} {value:<28} {origin}"));
+        rows.iter().for_each(|(key, value, origin)| say!("{key:<18} {value:<28} {origin}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub(super) async fn stock(common: &Common, command: StockCommand) -> Result<Exit
     let get = async |path: String| client.value(client.api(Method::GET, &path)).await;
     let level = get(format!("/v1/stock/{sku}")).await?;
     let number = |name: &str| level[name].as_i64().unwrap_or_default();
-    println!(
+    say!(
         "{sku}: {} free, {} kept for orders, {} shipped; {} received, {} written off",
         number("on_hand"),
         number("reserved"),
@@ -36,10 +36,10 @@ pub(super) async fn stock(common: &Common, command: StockCommand) -> Result<Exit
         number("adjusted")
     );
     let public = get(format!("/v1/products/{sku}/availability")).await?;
-    println!("the public is told {} as of {}", public["available"], text(&public["as_of"]));
+    say!("the public is told {} as of {}", public["available"], text(&public["as_of"]));
     let page = get(format!("/v1/stock/{sku}/movements?limit={limit}")).await?;
     for movement in page["movements"].as_array().into_iter().flatten() {
-        println!(
+        say!(
             "{:<30} {:>+8}  {:<18} {:<44} {:<20} {:<16} {}",
             text(&movement["at"]),
             movement["quantity"].as_i64().unwrap_or_default(),

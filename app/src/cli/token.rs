@@ -41,7 +41,7 @@ pub(super) fn token(common: &Common, args: &TokenArgs) -> Result<ExitCode, Strin
         Role::Service => client::service_token(&keys, &args.service, valid)?,
         Role::Customer => client::customer_token(&keys, customer(&args.customer), valid)?,
     };
-    println!("{token}");
+    say!("{token}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,7 +49,7 @@ pub(super) fn token(common: &Common, args: &TokenArgs) -> Result<ExitCode, Strin
 pub(super) fn rotate_key(common: &Common) -> Result<ExitCode, String> {
     client::keys(common)?;
     let id = Keys::rotate(&client::key_file(common)).map_err(|error| error.to_string())?;
-    println!("key {id} signs from now on; the one before it counts until the next rotation");
+    say!("key {id} signs from now on; the one before it counts until the next rotation");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -63,6 +63,29 @@ fn help_and_version_are_no_errors() {
     }
 }
 
+#[tokio::test]
+async fn what_cannot_be_printed_ends_a_command_without_a_panic() {
+    let shop = shop().await;
+    for arguments in [&["audit"][..], &["token", "--role", "staff"], &["order", "stuck"], &["config"]] {
+        let run = |out: std::process::Stdio| {
+            let mut command = std::process::Command::new(crate::shop::BANYAN);
+            command
+                .args(arguments)
+                .arg("--data")
+                .arg(&shop.data)
+                .stdout(out)
+                .output()
+                .expect("the binary runs")
+        };
+        let full = std::fs::File::create("/dev/full").expect("a device that is always full");
+        check(&run(full.into()), 1, "No space left on device");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let unread = run(writer.into());
+        assert_eq!((unread.status.code(), &unread.stderr[..]), (Some(141), &b""[..]), "{arguments:?}");
+    }
+}
+
 /// The command line before the environment, before the file, before the default; a secret is never shown.
 #[test]
 fn what_is_in_force_says_where_it_comes_from() {

@@ -37,6 +37,8 @@ async fn each_bad_body_has_its_problem() {
         (format!("{} x", basket()), 400, "malformed_json"),
         ("\u{0}".to_owned(), 400, "malformed_json"),
         ("[]".to_owned(), 422, "invalid_body"),
+        (r#"[[{"sku":"apple","quantity":1}],"pm_card_visa"]"#.to_owned(), 422, "invalid_body"),
+        (lines(&json!([["apple", 1]])), 422, "invalid_body"),
         ("null".to_owned(), 422, "invalid_body"),
         ("{}".to_owned(), 422, "invalid_body"),
         (r#"{"lines":"apple","payment_method":"pm_card_visa"}"#.to_owned(), 422, "invalid_body"),
@@ -51,6 +53,8 @@ async fn each_bad_body_has_its_problem() {
         (line("1000001"), 422, "invalid_body"),
         (line("9223372036854775808"), 422, "invalid_body"),
         (line("1.5"), 422, "invalid_body"),
+        // 120 minor units each: one more than a gateway takes.
+        (line("833334"), 422, "price"),
         (line("1e999"), 400, "malformed_json"),
         (line("\"1\""), 422, "invalid_body"),
         (lines(&json!([{"sku": "an apple", "quantity": 1}])), 422, "invalid_body"),
@@ -62,6 +66,23 @@ async fn each_bad_body_has_its_problem() {
     for (n, (body, status, problem)) in cases.iter().enumerate() {
         place().key(&format!("bad-body-{n}")).raw(body).check(*status, problem).await;
     }
+}
+
+#[tokio::test]
+async fn the_admin_api_says_what_is_wrong_as_well() {
+    let resolve = "/admin/orders/00000000-0000-0000-0000-000000000007/resolve";
+    let admin = |call: Call| call.on_admin().staff();
+    for (body, status, problem) in [
+        ("{", 400, "malformed_json"),
+        (r#"{"how":"retry"}"#, 422, "invalid_body"),
+        (r#"["retry","why"]"#, 422, "invalid_body"),
+    ] {
+        admin(Call::post(resolve)).raw(body).check(status, problem).await;
+    }
+    admin(Call::post(resolve)).body("how=retry").check(415, "json_only").await;
+    admin(Call::post(resolve)).raw(&" ".repeat(70_000)).check(413, "body_too_large").await;
+    admin(Call::get(resolve)).check(405, "method_not_allowed").await;
+    admin(Call::get("/admin/nowhere")).check(404, "no_such_path").await;
 }
 
 #[tokio::test]
@@ -91,9 +112,19 @@ async fn staff_bodies_are_checked_as_well() {
     }
     let repeat = |quantity: u32| json!({"lines": [{"sku": "pear", "quantity": quantity}]});
     let receive = Call::post("/v1/stock/receipts").staff().key("same");
-    receive.clone().json(&repeat(1)).check(201, "").await;
+    let first = receive.clone().json(&repeat(1)).check(201, "").await;
     let second = receive.clone().json(&repeat(1)).check(201, "").await;
-    assert_eq!(second.header("idempotent-replayed"), Some("true"));
+    assert_eq!(
+        (first.header("idempotent-replayed"), second.header("idempotent-replayed")),
+        (None, Some("true"))
+    );
+    assert_eq!(
+        (first.json(), second.json()),
+        (repeat(1), repeat(1)),
+        "a repeat is answered as the first was"
+    );
+    let mistyped = json!({"lines": [{"sku": "aple", "quantity": 1}]});
+    Call::post("/v1/stock/receipts").staff().key("aple").json(&mistyped).check(422, "unknown_product").await;
     receive.json(&repeat(2)).check(422, "key_reused").await;
 }
 

@@ -15,4 +15,5 @@ mod refunds;
 mod shipments;
 mod shop;
 mod stock;
+mod stuck;
 mod webhooks;

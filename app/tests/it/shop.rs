@@ -52,11 +52,12 @@ static SHOP: OnceCell<Shop> = OnceCell::const_new();
 
 /// The shop, open, with apples and pears on its shelves.
 pub(crate) async fn shop() -> &'static Shop {
-    SHOP.get_or_init(Shop::open).await
+    SHOP.get_or_init(|| Shop::open(&[])).await
 }
 
 impl Shop {
-    async fn open() -> Self {
+    /// A shop of its own, whose settings are these variables and the tests' usual arguments.
+    pub(crate) async fn open(variables: &[(&str, &str)]) -> Self {
         let database = database().await;
         let data = tempfile::Builder::new().prefix("banyan-http-").tempdir().expect("a folder").keep();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o711)).expect("the folder is ours");
@@ -77,6 +78,7 @@ impl Shop {
             .arg("--data")
             .arg(&data)
             .env("DATABASE_URL", url(&database))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(data.join("shop.log")).expect("a log"))

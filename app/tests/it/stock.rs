@@ -15,6 +15,9 @@ fn find(key: &str, finding: &Value) -> Call {
 #[tokio::test]
 async fn what_was_found_is_booked_told_and_traced() {
     find("early", &json!({"by": 1})).check(404, "unknown_product").await;
+    let product = json!({"sku": SKU, "name": SKU, "category": "fruit", "price_minor": 1, "currency": "EUR"});
+    let products = json!({"products": [product]});
+    Call::post("/v1/products").staff().key("sextants").json(&products).check(200, "").await;
     let lines = json!({"lines": [{"sku": SKU, "quantity": 20}]});
     Call::post("/v1/stock/receipts").staff().key("sextants").json(&lines).check(201, "").await;
     for (finding, problem) in [

@@ -124,7 +124,7 @@ pub struct OrderView {
     #[schema(value_type = String, format = DateTime)]
     pub placed_at: Timestamp,
     /// When it came to its end.
-    #[serde(with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "banyan_kernel::rfc3339::option", default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
     /// Counts its events.
@@ -185,7 +185,7 @@ pub struct Why {
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// When it is tried next; absent when nothing more will happen by itself.
-    #[serde(with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "banyan_kernel::rfc3339::option", default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_try: Option<Timestamp>,
     /// Which module it waits for.

@@ -134,12 +134,19 @@ fn create(
 fn total(lines: &[PricedLine]) -> Result<Money, Refusal> {
     let refusal = |why: String| Refusal::new(refusals::PRICE, why);
     let Some(first) = lines.first() else { return Err(refusal("there is no line".to_owned())) };
-    lines.iter().try_fold(Money::zero(first.unit_price.currency), |sum, line| {
+    let total = lines.iter().try_fold(Money::zero(first.unit_price.currency), |sum, line| {
         line.unit_price
             .times(line.quantity)
             .and_then(|price| sum.plus(price))
             .map_err(|e| refusal(e.to_string()))
-    })
+    })?;
+    if total.minor > payments_api::AMOUNT_MINOR_MAX {
+        return Err(refusal(format!(
+            "an order costs at most {} minor units",
+            payments_api::AMOUNT_MINOR_MAX
+        )));
+    }
+    Ok(total)
 }
 
 fn accepted(order: &Order) -> OrderAccepted {

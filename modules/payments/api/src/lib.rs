@@ -11,6 +11,10 @@ pub mod testing;
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "payments";
 
+/// The most that one payment may be, in minor units: eight digits, as gateways that are shaped like Stripe's take it
+/// (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>).
+pub const AMOUNT_MINOR_MAX: i64 = 99_999_999;
+
 /// Hold the money with the customer's bank. One payment per order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuthorisePayment {

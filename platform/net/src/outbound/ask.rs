@@ -45,17 +45,17 @@ where
     B: Clone + Send + Sync,
     A: Send,
 {
-    let (timing, shut) = (Timing::of(desk.caller().callee()), desk.caller().room() == Room::Shut);
+    let timing = Timing::of(desk.caller().callee());
+    let (shut, away) = (desk.caller().room() == Room::Shut, desk.caller().away());
     let first = write(
         desk,
         batch.clone(),
         |command| command.id.order,
         |row, command, now| match judge(row, command) {
+            Judged::Answer(Answer::Pending) => decided(None, wait_for(away.as_deref())),
             Judged::Answer(answer) => decided(None, answer),
             Judged::Record(row, answer) => decided(Some(row), answer),
-            Judged::Intend(_) if shut => {
-                decided(None, Answer::Unavailable("nobody answers there".to_owned()))
-            }
+            Judged::Intend(_) if shut => decided(None, wait_for(away.as_deref())),
             Judged::Intend(row) => intend(row, command, &timing, now),
         },
     );
@@ -63,6 +63,11 @@ where
     let asked = first.iter().filter_map(|first| first.as_ref().ok()?.1.clone()).collect();
     let settled = perform(desk.clone(), asked).await;
     batch.iter().zip(first).map(|(command, first)| last::<D, B, A>(command, first, &settled, judge)).collect()
+}
+
+/// What is told to who has to ask again: why, where it is known.
+fn wait_for<A>(away: Option<&str>) -> Answer<A> {
+    away.map_or(Answer::Pending, |why| Answer::Unavailable(why.to_owned()))
 }
 
 type First<D, A> = (Answer<A>, Option<Asked<<D as Desk>::Row>>);

@@ -47,6 +47,8 @@ pub struct Caller {
     client: reqwest::Client,
     bulkhead: Semaphore,
     breaker: Mutex<Breaker>,
+    /// What the last call met with, unless it was answered.
+    trouble: Mutex<Option<CallError>>,
     closed: watch::Sender<u64>,
 }
 
@@ -110,7 +112,8 @@ impl Caller {
             .pool_max_idle_per_host(callee.at_once)
             .build()?;
         let (bulkhead, closed) = (Semaphore::new(AT_ONCE_MAX), watch::Sender::new(0));
-        Ok(Self { name, callee, client, bulkhead, breaker: Mutex::default(), closed })
+        let (breaker, trouble) = (Mutex::default(), Mutex::default());
+        Ok(Self { name, callee, client, bulkhead, breaker, trouble, closed })
     }
 
     /// Sends one request once. Outer to inner:
@@ -127,6 +130,7 @@ impl Caller {
         let trace = call.trace.child(&format!("{} {} {}", self.name, call.step, call.delivery));
         let began = Instant::now();
         let result = self.within_bulkhead(&trace, &call).await;
+        self.remember(&result);
         measured(self.name, call.step, &result, began);
         let (callee, correlation) = (self.name, trace.correlation());
         match &result {
@@ -189,6 +193,29 @@ impl Caller {
         self.breaker().room(Instant::now())
     }
 
+    /// Why nobody need wait for an answer just now, where that is known: for people, and for who asks again later.
+    #[must_use]
+    pub fn away(&self) -> Option<String> {
+        let trouble = locked(&self.trouble).clone();
+        match (self.room(), trouble) {
+            (_, Some(forbidden @ CallError::Forbidden(_))) => Some(forbidden.to_string()),
+            (Room::Free, _) => None,
+            (Room::Probe | Room::Shut, Some(why)) => {
+                Some(format!("the {} does not answer: {why}", self.name))
+            }
+            (Room::Probe | Room::Shut, None) => Some(format!("the {} does not answer", self.name)),
+        }
+    }
+
+    fn remember(&self, result: &Result<Reply, CallError>) {
+        match result {
+            Ok(_) => *locked(&self.trouble) = None,
+            // Says nothing of the callee.
+            Err(CallError::NotSent(_) | CallError::InProgress) => {}
+            Err(error) => *locked(&self.trouble) = Some(error.clone()),
+        }
+    }
+
     /// Changes when the callee answers again after a while without.
     #[must_use]
     pub fn closed(&self) -> watch::Receiver<u64> {
@@ -202,9 +229,13 @@ impl Caller {
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        // Nothing in there panics half-way.
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.breaker)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks panics half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static CALLS: LazyLock<Histogram<f64>> = LazyLock::new(|| {
