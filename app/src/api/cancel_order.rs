@@ -5,13 +5,13 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use banyan_kernel::{Context, TraceParent};
+use banyan_kernel::Context;
 use banyan_net::{Principal, Problem};
 use orders_api::{OrderView, refusals};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Api, body::Body, done, read_orders::visible};
+use super::{Api, body::Body, done, read_orders::visible, trace::RequestTrace};
 
 /// Why.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -46,6 +46,7 @@ pub(crate) struct Cancel {
 pub(crate) async fn cancel_order(
     State(api): State<Api>,
     principal: Principal,
+    trace: RequestTrace,
     Path(id): Path<String>,
     Body(wish): Body<Cancel>,
 ) -> Result<Json<OrderView>, Problem> {
@@ -54,7 +55,7 @@ pub(crate) async fn cancel_order(
         let detail = "a reason is 1 to 200 characters, none of them a control character";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
     }
-    let context = Context { actor: principal.0, trace: TraceParent::root(order.id.0) };
+    let context = Context { actor: principal.0, trace: trace.about(&order) };
     let answer = api.orders.cancel(order.id, wish.reason, context).await;
     let order = done(answer, |code| match code {
         refusals::ALREADY_SHIPPED => StatusCode::GONE,

@@ -223,6 +223,7 @@ pub fn router(api: Api) -> Router {
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(BODY_TIME_MAX))
         .layer(axum::middleware::map_response(guard_headers))
+        .layer(axum::middleware::from_fn(trace::trace))
         .layer(from_fn_with_state("public", measure))
         .with_state(api)
 }

@@ -18,7 +18,7 @@ use super::{
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
-    trace::ClientTrace,
+    trace::RequestTrace,
 };
 
 /// A basket to be bought.
@@ -60,7 +60,7 @@ pub(crate) async fn place_order(
     State(api): State<Api>,
     principal: Principal,
     IdempotencyKey(key): IdempotencyKey,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Body(basket): Body<Basket>,
 ) -> Result<(StatusCode, HeaderMap, Json<OrderAccepted>), Problem> {
     let customer = principal.customer()?;
@@ -72,7 +72,7 @@ pub(crate) async fn place_order(
         request_hash: request_hash(&basket),
         lines: basket.lines.into_iter().map(Line::from).collect(),
         payment_method: basket.payment_method,
-        context: Context { actor: principal.0, trace: trace.or_root(order) },
+        context: Context { actor: principal.0, trace: trace.to_begin(order) },
     };
     let busy = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_busy", "too many wait").retry_after(1);
     let answer = api.coalescer.place(wish).await.ok_or_else(busy)?;
@@ -80,6 +80,9 @@ pub(crate) async fn place_order(
         refusals::IN_FLIGHT => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     })?;
+    if !placed.repeated {
+        trace.began(order);
+    }
     Ok((StatusCode::CREATED, replayed(placed.repeated), Json(placed.accepted)))
 }
 

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Api, body::Body, done, idempotency::IdempotencyKey, read_orders::invalid_cursor, trace::ClientTrace,
+    Api, body::Body, done, idempotency::IdempotencyKey, read_orders::invalid_cursor, trace::RequestTrace,
 };
 
 /// Most products put in one call.
@@ -247,12 +247,12 @@ pub(crate) async fn put_products(
     State(api): State<Api>,
     principal: Principal,
     IdempotencyKey(key): IdempotencyKey,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Body(wanted): Body<WantedProducts>,
 ) -> Result<Json<Products>, Problem> {
     principal.staff()?;
     let products = check_all(wanted)?;
-    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
+    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
     let context = Context { actor: principal.0, trace };
     let products = done(api.catalog.put(context, products).await, status)?;
     Ok(Json(Products { products }))
@@ -289,7 +289,7 @@ pub(crate) async fn change_product(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Path(sku): Path<String>,
     Body(wanted): Body<WantedProduct>,
 ) -> Result<(HeaderMap, Json<Product>), Problem> {
@@ -301,7 +301,7 @@ pub(crate) async fn change_product(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
     }
     let wish = check(wanted)?;
-    let context = Context { actor: principal.0, trace: trace.or_root(OrderId(Uuid::new_v4())) };
+    let context = Context { actor: principal.0, trace: trace.or_root(Uuid::new_v4()) };
     let product = done(api.catalog.change(context, wish, expected).await, status)?;
     Ok((tagged(product.version), Json(product)))
 }
@@ -347,12 +347,12 @@ fn stands_otherwise(detail: &str) -> Problem {
 pub(crate) async fn retire_product(
     State(api): State<Api>,
     principal: Principal,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Path(sku): Path<String>,
 ) -> Result<(HeaderMap, Json<Product>), Problem> {
     principal.staff()?;
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
-    let context = Context { actor: principal.0, trace: trace.or_root(OrderId(Uuid::new_v4())) };
+    let context = Context { actor: principal.0, trace: trace.or_root(Uuid::new_v4()) };
     let product = done(api.catalog.retire(context, sku).await, status)?;
     Ok((tagged(product.version), Json(product)))
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/quotes`: what sending a basket would cost.
 
 use axum::{Json, extract::State, http::StatusCode};
-use banyan_kernel::{Line, OrderId};
+use banyan_kernel::Line;
 use banyan_net::{Principal, Problem};
 use catalog_api::Product;
 use orders_api::{LINES_MAX, refusals};
@@ -14,7 +14,7 @@ use super::{
     Api,
     body::Body,
     lines::{self, WantedLine},
-    trace::ClientTrace,
+    trace::RequestTrace,
 };
 
 /// What would be sent.
@@ -47,7 +47,7 @@ pub(crate) struct QuotedBasket {
 pub(crate) async fn quote(
     State(api): State<Api>,
     _: Principal,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Body(basket): Body<QuotedBasket>,
 ) -> Result<Json<Quotes>, Problem> {
     lines::check("a basket", &basket.lines, LINES_MAX)?;
@@ -57,7 +57,7 @@ pub(crate) async fn quote(
     let first = sold(&lines, &products)?;
     let items = lines.iter().map(|line| line.quantity.get()).sum();
     // Nobody asks for it again: a new trace, unless the client has one.
-    let trace = trace.or_root(OrderId(Uuid::new_v4()));
+    let trace = trace.or_root(Uuid::new_v4());
     Ok(Json(api.parcels.quote(QuoteParcel { items, currency: first.price.currency, trace }).await))
 }
 

@@ -19,7 +19,7 @@ use super::{
     idempotency::IdempotencyKey,
     lines::{self, WantedLine},
     read_orders::visible,
-    trace::ClientTrace,
+    trace::RequestTrace,
 };
 
 /// How much, and why.
@@ -72,7 +72,7 @@ pub(crate) async fn give_back(
     State(api): State<Api>,
     principal: Principal,
     IdempotencyKey(key): IdempotencyKey,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Path(id): Path<String>,
     Body(wanted): Body<WantedRefund>,
 ) -> Result<(StatusCode, Json<RefundView>), Problem> {
@@ -97,7 +97,7 @@ pub(crate) async fn give_back(
         None => (amount_minor, Vec::new()),
     };
     let key = format!("{}/{key}", principal.0);
-    let context = Context { actor: principal.0, trace: trace.or_root(order.id) };
+    let context = Context { actor: principal.0, trace: trace.about(&order) };
     let body = GiveBack { key, amount_minor, lines, reason };
     let answer =
         api.refunds.give_back(vec![Command { id: CommandId::new(order.id, "give_back", 0), context, body }]);

@@ -23,7 +23,7 @@ use super::{
     lines::{self, WantedLine},
     products::unavailable,
     read_orders::{PageQuery, invalid_cursor},
-    trace::ClientTrace,
+    trace::RequestTrace,
 };
 
 /// What came in.
@@ -57,13 +57,13 @@ pub(crate) async fn receive_stock(
     State(api): State<Api>,
     principal: Principal,
     IdempotencyKey(key): IdempotencyKey,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Body(receipt): Body<Receipt>,
 ) -> Result<(StatusCode, HeaderMap, Json<Receipt>), Problem> {
     principal.staff()?;
     lines::check("a receipt", &receipt.lines, RECEIPT_LINES_MAX)?;
     all_known(&api, &receipt.lines).await?;
-    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
+    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace };
     let batch = vec![ReceiveStock { key, lines: receipt.lines.iter().cloned().map(Line::from).collect() }];
@@ -151,12 +151,12 @@ pub(crate) async fn adjust_stock(
     State(api): State<Api>,
     principal: Principal,
     IdempotencyKey(key): IdempotencyKey,
-    trace: ClientTrace,
+    trace: RequestTrace,
     Body(wanted): Body<WantedAdjustment>,
 ) -> Result<(StatusCode, HeaderMap, Json<Adjustment>), Problem> {
     principal.staff()?;
     let finding = wanted.finding()?;
-    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key));
+    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace };
     let wish = AdjustStock { key, sku: wanted.sku, finding, reason: wanted.reason };

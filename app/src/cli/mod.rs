@@ -22,6 +22,7 @@ mod yardstick;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
+use banyan_host::{LogFormat, Telemetry, TraceSettings};
 use clap::{Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{compose::Swap, config::default_data_dir};
@@ -120,9 +121,17 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
     {
         return misused(&why);
     }
-    let format =
-        if cli.common.log_json { banyan_host::LogFormat::Json } else { banyan_host::LogFormat::Text };
-    banyan_host::log_to_stderr(format, &cli.common.log);
+    let format = if cli.common.log_json { LogFormat::Json } else { LogFormat::Text };
+    let traces = if serves { TraceSettings::read(|name| std::env::var(name).ok()) } else { Ok(None) };
+    let traces = match traces {
+        Ok(traces) if !matches!(cli.command, Command::Config(_)) => traces,
+        Ok(_) => None,
+        Err(why) => return misused(&why),
+    };
+    let telemetry = match Telemetry::start(format, &cli.common.log, traces) {
+        Ok(telemetry) => telemetry,
+        Err(why) => return fail(&why),
+    };
     raise_file_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -130,6 +139,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
     };
     let code = runtime.block_on(execute(cli, &file, swap)).unwrap_or_else(|error| fail(&error));
     runtime.shutdown_background();
+    telemetry.stop();
     code
 }
 

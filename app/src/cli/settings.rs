@@ -9,6 +9,7 @@ use std::{
     process::ExitCode,
 };
 
+use banyan_host::trace_variables;
 use clap::{Arg, Args, Command, CommandFactory, parser::ValueSource};
 use serde_json::json;
 
@@ -134,6 +135,7 @@ pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<Exit
             };
             (key, value, origin)
         })
+        .chain(traces())
         .collect();
     if args.json {
         let all: serde_json::Map<String, serde_json::Value> = rows
@@ -145,6 +147,25 @@ pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<Exit
         rows.iter().for_each(|(key, value, origin)| say!("{key:<18} {value:<28} {origin}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is read of the standard variables of OpenTelemetry.
+fn traces() -> impl Iterator<Item = (String, String, String)> {
+    trace_variables().into_iter().map(|variable| {
+        let said = std::env::var(variable.name).ok().filter(|value| !value.is_empty());
+        let origin = match (&said, variable.default) {
+            (Some(_), _) => "environment",
+            (None, Some(_)) => "default",
+            (None, None) => "not set",
+        };
+        let value = match said {
+            // An address may hold a password.
+            Some(value) if variable.is_secret || value.contains('@') => "(secret)".to_owned(),
+            Some(value) => value,
+            None => variable.default.unwrap_or_default().to_owned(),
+        };
+        (variable.name.to_owned(), value, origin.to_owned())
+    })
 }
 
 /// What `serve` can be told.

@@ -240,3 +240,22 @@ fn statements_do_not_notify() {
         assert!(!notifies, "{path}: a commit raises the signal, a statement never does");
     }
 }
+
+/// Modules and the rest of the platform open spans of `tracing` and record by the light API: who collects is known to
+/// `platform/host` alone.
+#[test]
+fn only_the_host_links_what_exports_telemetry() {
+    for member in members().values().filter(|member| member.name != "banyan-host") {
+        let exports = |name: &&String| {
+            name.starts_with("opentelemetry") && *name != "opentelemetry" || name.starts_with("tracing-")
+        };
+        // The sandbox is somebody else's program.
+        let found = member.normal.iter().find(exports).filter(|_| member.kind != Kind::Sandbox);
+        assert!(found.is_none(), "{} depends on {found:?}", member.name);
+    }
+    let other = sources("").into_iter().find(|(path, text)| {
+        let is_host = path.starts_with("platform/host") || path.ends_with("architecture.rs");
+        !is_host && text.contains("opentelemetry::trace")
+    });
+    assert!(other.is_none(), "{other:?} speaks of spans to the SDK: open a span of tracing");
+}

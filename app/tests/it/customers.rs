@@ -88,7 +88,7 @@ async fn what_was_told_is_read_by_whom_it_was_told() {
     }
 }
 
-/// Every table of every module, the outside's book, the log: none of the words is left anywhere.
+/// Every table of every module, the outside's book, the log, the traces: none of the words is left anywhere.
 #[tokio::test]
 async fn who_is_forgotten_is_found_nowhere_and_the_books_stay_whole() {
     let [name, address, street] = NEEDLES;
@@ -100,6 +100,8 @@ async fn who_is_forgotten_is_found_nowhere_and_the_books_stay_whole() {
     let mail = Call::get(&format!("/v1/mails/{order}.shipped.0")).customer(EVE);
     let told = async || (mail.send(shop().await).await.status == 200).then_some(());
     until("the order to be shipped and told", told).await;
+    let traced = async || (!shop().await.traces.tree(&order.replace('-', "")).0.is_empty()).then_some(());
+    until("the order to be traced", traced).await;
     assert!(mail.check(200, "").await.text.contains(name));
     assert!(!found().await.is_empty(), "the search finds what is there");
     Call::post(&format!("/admin/customers/{EVE}/forget"))
@@ -149,6 +151,13 @@ async fn found() -> Vec<String> {
         }
     }
     files(&shop.data, &mut found);
+    let traces = format!("{:?}", shop.traces.spans()).to_lowercase();
+    found.extend(
+        NEEDLES
+            .iter()
+            .filter(|needle| traces.contains(&needle.to_lowercase()))
+            .map(|needle| format!("the traces: {needle}")),
+    );
     found
 }
 

@@ -16,4 +16,5 @@ mod shipments;
 mod shop;
 mod stock;
 mod stuck;
+mod traces;
 mod webhooks;

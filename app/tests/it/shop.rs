@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use banyan_host::testing::Receiver;
 use banyan_kernel::{Actor, Clock, Role, SystemClock};
 use banyan_net::Keys;
 use banyan_postgres::testing::{TestDatabase, database};
@@ -43,6 +44,8 @@ pub(crate) struct Shop {
     pub(crate) admin: String,
     pub(crate) data: PathBuf,
     pub(crate) database: TestDatabase,
+    /// Gets what the shop tells of what it does.
+    pub(crate) traces: Receiver,
     keys: Keys,
     _child: (Child, BufReader<ChildStdout>),
     _leash: ChildStdin,
@@ -61,6 +64,7 @@ impl Shop {
         let database = database().await;
         let data = tempfile::Builder::new().prefix("banyan-http-").tempdir().expect("a folder").keep();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o711)).expect("the folder is ours");
+        let traces = Receiver::start();
         let mut child = Command::new(BANYAN)
             .args([
                 "serve",
@@ -78,6 +82,8 @@ impl Shop {
             .arg("--data")
             .arg(&data)
             .env("DATABASE_URL", url(&database))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &traces.endpoint)
+            .env("OTEL_BSP_SCHEDULE_DELAY", "50")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -94,7 +100,7 @@ impl Shop {
         let mut address = || addresses.next().unwrap_or_else(|| panic!("no shop: {}", log())).to_owned();
         let (api, admin) = (address(), address());
         let keys = Keys::open(&data.join("token-key.pem")).expect("the shop made its key");
-        let shop = Self { api, admin, data, database, keys, _child: (child, output), _leash: leash };
+        let shop = Self { api, admin, data, database, traces, keys, _child: (child, output), _leash: leash };
         shop.fill().await;
         shop
     }

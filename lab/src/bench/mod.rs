@@ -4,6 +4,7 @@
 mod load;
 mod measure;
 mod rows;
+mod traces;
 mod yardstick;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -36,6 +37,9 @@ pub struct BenchArgs {
     /// Measures the rows of 1,000 orders and ends.
     #[arg(long)]
     rows: bool,
+    /// Measures what traces cost, beside a shop that sends none, and ends.
+    #[arg(long)]
+    traces: bool,
 }
 
 /// One slice.
@@ -48,6 +52,10 @@ struct Slice {
 /// Runs it.
 pub async fn bench(args: BenchArgs) -> ExitCode {
     let stage = Stage::of(fastest());
+    if args.traces {
+        traces::compare(&stage, &args).await;
+        return ExitCode::SUCCESS;
+    }
     let shop = stage.shop("shop", ShopOptions::default()).await;
     let load = Load::new(&shop, args.in_flight).await;
     if args.rows {

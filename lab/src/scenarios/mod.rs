@@ -12,8 +12,11 @@ mod c6;
 mod c7;
 mod d1;
 mod d6;
+mod e1;
 mod e2;
+mod e3;
 mod e4;
+mod e6;
 mod e7;
 mod h3;
 mod h4;
@@ -47,8 +50,11 @@ pub const ROWS: &[Row] = &[
     c7::ROW,
     d1::ROW,
     d6::ROW,
+    e1::ROW,
     e2::ROW,
+    e3::ROW,
     e4::ROW,
+    e6::ROW,
     e7::ROW,
     h3::ROW,
     h4::ROW,

@@ -11,6 +11,7 @@ use crate::{
     Batch, Counters, Inbox, Letter, Outcome, Refused, Source,
     lanes::{CAREFUL_EVENTS, Cohort, Jitter, Lanes},
     settle,
+    spans::{self, Deliveries},
 };
 
 /// The limits of a group's driver.
@@ -215,7 +216,9 @@ impl<I: Inbox> Group<I> {
     }
 
     async fn apply(&mut self, batch: &Batch) -> Result<(), Refused> {
+        let deliveries = Deliveries::begin(self.inbox.group(), batch);
         let outcomes = self.inbox.apply(batch).await?;
+        deliveries.done(self.inbox.group(), batch, &outcomes);
         for moved in settle(batch, &outcomes) {
             self.lanes.stored(&moved);
         }
@@ -296,6 +299,7 @@ impl<I: Inbox> Group<I> {
             group = self.inbox.group(), event = %place.1.id, kind = place.1.kind, subject = place.1.subject,
             correlation = place.1.traceparent.correlation(), attempts, why, "an event failed"
         );
+        spans::failed(self.inbox.group(), &place.1, "failed", attempts);
         if attempts >= self.options.attempts {
             return self.park(held, place, why, attempts).await;
         }
@@ -310,6 +314,7 @@ impl<I: Inbox> Group<I> {
             group = self.inbox.group(), event = %event.id, kind = event.kind, subject = event.subject,
             correlation = event.traceparent.correlation(), reason, "parked: replay or drop its dead letter"
         );
+        spans::failed(self.inbox.group(), &event, "parked", tries);
         self.inbox.park(&held, &Letter { at, event, reason, attempts: tries }).await?;
         Counters::add(&self.counters.poisoned);
         self.lanes.stored(&Held { position: at, ..held });
@@ -363,11 +368,13 @@ impl<I: Inbox> Group<I> {
         let mut events: Vec<Place> = missing.into_iter().map(|event| (held.position, event)).collect();
         events.extend(whole.then(|| place.clone()));
         let batch = Batch { events, slots: vec![held] };
+        let deliveries = Deliveries::begin(self.inbox.group(), &batch);
         match self.inbox.apply(&batch).await {
             Ok(outcomes) if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Gap { .. })) => {
                 self.not_filled(held, place, "the consumer still sees a gap".to_owned()).await
             }
             Ok(outcomes) => {
+                deliveries.done(self.inbox.group(), &batch, &outcomes);
                 settle(&batch, &outcomes).iter().for_each(|moved| self.lanes.stored(moved));
                 batch.events.iter().zip(&outcomes).for_each(|(place, outcome)| self.count(place, outcome));
                 Ok(())

@@ -19,6 +19,7 @@ mod pg_inbox;
 #[cfg(test)]
 mod sim;
 mod source;
+mod spans;
 #[cfg(feature = "testing")]
 pub mod testing;
 

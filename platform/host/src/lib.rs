@@ -1,12 +1,16 @@
-//! What every main shares: its modules' background work, started, watched and drained; its logs and
-//! metrics.
+//! What every main shares: its modules' background work, started, watched and drained; its logs, metrics and
+//! traces.
 
 mod metrics;
 mod module;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod traces;
 mod work;
 
 pub use metrics::{Metrics, MetricsError};
 pub use module::{HeldSlots, Module, Reconciler};
-pub use telemetry::{LogFormat, log_to_stderr};
+pub use telemetry::{LogFormat, Telemetry};
+pub use traces::{TraceSettings, TraceVariable, head, trace_variables};
 pub use work::Work;

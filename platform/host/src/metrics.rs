@@ -31,6 +31,7 @@ impl Metrics {
         let resource = Resource::builder().with_service_name(service).build();
         let provider = SdkMeterProvider::builder().with_reader(exporter).with_resource(resource).build();
         global::set_meter_provider(provider.clone());
+        crate::traces::count();
         Ok(Self { registry, _provider: provider })
     }
 

@@ -9,7 +9,19 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use crate::stable_hash;
+use crate::{OrderId, stable_hash};
+
+/// The target of spans that are told to whoever collects traces; everything of theirs is a field:
+///
+/// - `name`: what is done;
+/// - `trace`: the span as a [`TraceParent`]; without it nothing is told, so what may come to nothing gets it last;
+/// - `parent`: what it is done for, as a [`TraceParent`];
+/// - `link`: what it was done together with, as a [`TraceParent`] of another trace;
+/// - `kind`: `server`, `client` or `consumer`, where a process or a durable queue lies between;
+/// - `error`: why it came to nothing, in a word of ours.
+///
+/// Any other field becomes an attribute. They hold ids and words of ours, never text that a person wrote.
+pub const TRACED: &str = "banyan::trace";
 
 /// What a principal may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -44,6 +56,11 @@ pub struct TraceParent {
     span: u64,
     flags: u8,
 }
+
+/// The recommendation's flag: it is collected.
+const SAMPLED: u8 = 0x01;
+/// A flag of our own, which never leaves the shop, see [`TraceParent::kept`].
+const FORGOTTEN: u8 = 0x80;
 
 /// Why a text is no [`TraceParent`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -115,6 +132,69 @@ impl TraceParent {
     pub fn root(id: Uuid) -> Self {
         let trace = id.as_u128().max(1);
         Self { trace, span: stable_hash(id.as_bytes()).max(1), flags: 1 }
+    }
+
+    /// A span of a trace. No id is nought.
+    #[must_use]
+    pub fn new(trace: u128, span: u64, sampled: bool) -> Self {
+        Self { trace: trace.max(1), span: span.max(1), flags: sampled.into() }
+    }
+
+    /// The order's own span in this trace: whoever knows the trace and the order can hang something below it.
+    #[must_use]
+    pub fn of_order(&self, order: OrderId) -> Self {
+        let seed = [&self.trace.to_be_bytes()[..], order.0.as_bytes()].concat();
+        Self { span: stable_hash(&seed).max(1), ..*self }
+    }
+
+    /// A trace of its own, for what is done for several at once; derived from the first of them and a name.
+    #[must_use]
+    pub fn apart(&self, name: &str) -> Self {
+        let half = |part: &str| u128::from(self.child(&format!("{part} {name}")).span);
+        let id = Uuid::from_u128(half("upper") << 64 | half("lower"));
+        Self { flags: self.flags, ..Self::root(id) }
+    }
+
+    /// The order's own span, where a row kept the trace's id alone: whether it is collected was forgotten.
+    #[must_use]
+    pub fn kept(id: Uuid, order: OrderId) -> Self {
+        Self { flags: SAMPLED | FORGOTTEN, ..Self::root(id).of_order(order) }
+    }
+
+    /// The same, kept out of what is collected: for what is asked over and over.
+    #[must_use]
+    pub fn unsampled(&self) -> Self {
+        Self { flags: 0, ..*self }
+    }
+
+    /// Whether it is collected; none where that was forgotten, and who collects must decide again by the trace's id.
+    #[must_use]
+    pub fn is_sampled(&self) -> Option<bool> {
+        (self.flags & FORGOTTEN == 0).then_some(self.flags & SAMPLED == SAMPLED)
+    }
+
+    /// As others read it: with the flags that the recommendation knows, and no other.
+    #[must_use]
+    pub fn for_others(&self) -> String {
+        Self { flags: self.flags & SAMPLED, ..*self }.to_string()
+    }
+
+    /// Whether it stands for a whole trace ([`Self::root`]): what is done below it has no parent.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.span == Self::root(Uuid::from_u128(self.trace)).span
+    }
+
+    /// The trace's id, as a number.
+    #[must_use]
+    pub fn trace_id(&self) -> u128 {
+        self.trace
+    }
+
+    /// The span's id, as a number.
+    #[must_use]
+    pub fn span_id(&self) -> u64 {
+        self.span
     }
 
     /// The span called `name` under this one; derived, so that a repeat names the same span.
@@ -205,5 +285,26 @@ mod tests {
         assert_eq!(root.child("reserve"), root.child("reserve"));
         assert_ne!(root.child("reserve"), root.child("book"));
         assert_eq!(root.child("reserve").correlation(), root.correlation());
+    }
+
+    #[test]
+    fn an_orders_span_is_known_to_whoever_knows_the_trace_and_the_order() {
+        let (order, trace) = (OrderId(Uuid::from_u128(5)), TraceParent::root(Uuid::from_u128(7)));
+        assert!(trace.is_root() && !trace.of_order(order).is_root());
+        assert_eq!(trace.child("a request").of_order(order), trace.of_order(order));
+        assert_ne!(trace.of_order(OrderId(Uuid::from_u128(6))), trace.of_order(order));
+        let kept = TraceParent::kept(Uuid::from_u128(7), order);
+        assert_eq!((kept.span_id(), kept.is_sampled()), (trace.of_order(order).span_id(), None));
+        assert_eq!(kept.to_string().parse(), Ok(kept));
+        assert_eq!(kept.for_others(), trace.of_order(order).to_string());
+    }
+
+    #[test]
+    fn what_is_done_for_several_is_a_trace_apart() {
+        let trace = TraceParent::root(Uuid::from_u128(7));
+        assert_ne!(trace.apart("batch").correlation(), trace.correlation());
+        assert_eq!(trace.apart("batch"), trace.apart("batch"));
+        assert_eq!(trace.apart("batch").is_sampled(), Some(true));
+        assert_eq!(trace.unsampled().apart("batch").is_sampled(), Some(false));
     }
 }

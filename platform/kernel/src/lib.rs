@@ -15,7 +15,7 @@ mod slot;
 pub use answer::{Answer, Refusal};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use command::{Command, CommandId, ParseCommandIdError};
-pub use context::{Actor, Context, ParseTraceParentError, Role, TraceParent};
+pub use context::{Actor, Context, ParseTraceParentError, Role, TRACED, TraceParent};
 pub use envelope::{Envelope, Sequenced, event_id};
 pub use ids::{CustomerId, Line, OrderId, ParseSkuError, Quantity, QuantityError, Sku};
 pub use money::{Currency, Money, MoneyError};

@@ -95,7 +95,7 @@ fn release_if_due(desk: &mut Desk, order: OrderId) -> bool {
     let Some(row) = desk.row(order).filter(due) else { return false };
     let trace = row.traceparent.as_deref().and_then(|trace| trace.parse().ok());
     let trace: TraceParent = trace.unwrap_or_else(|| TraceParent::root(order.0));
-    let context = Context::system(GROUP, trace.child(GROUP));
+    let context = Context::system(GROUP, trace);
     desk.give_back(order, EXPIRED, (GROUP, &context));
     true
 }

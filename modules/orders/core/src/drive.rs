@@ -21,6 +21,7 @@ use crate::{
     measure,
     order::Order,
     saga::{self, Next, Step, next},
+    spans::{self, Shared},
 };
 
 /// Who takes part.
@@ -107,6 +108,8 @@ struct Progress {
 
 /// A question to a module: a step, forth or back.
 type Question = (Step, bool);
+/// Whom it is about, and how often it was asked before.
+type About<'a> = (&'a Order, u32);
 
 impl Progress {
     /// What to ask now; nothing while it waits or when another was faster.
@@ -172,10 +175,12 @@ impl<L: OrderLog> Driver<L> {
                 lost: false,
             })
             .collect();
+        let shared = shared(&orders);
+        shared.as_ref().inspect(|shared| shared.told());
         loop {
             self.record_endings(&mut orders);
             self.save(&mut orders, |order| self.must_record_first(order)).await?;
-            if !self.ask_all(&mut orders).await {
+            if !self.ask_all(&mut orders, shared.as_ref()).await {
                 break;
             }
         }
@@ -222,22 +227,27 @@ impl<L: OrderLog> Driver<L> {
     }
 
     /// Asks every order's question, one call per module and step, side by side. False when none is left.
-    async fn ask_all(&self, orders: &mut [Progress]) -> bool {
+    async fn ask_all(&self, orders: &mut [Progress], shared: Option<&Shared>) -> bool {
         let mut questions: Vec<Question> = orders.iter().filter_map(Progress::question).collect();
         questions.sort_unstable();
         questions.dedup();
         let asked = questions.iter().map(|question| {
-            let those: Vec<(usize, &Order)> = orders
+            let those: Vec<(usize, About<'_>)> = orders
                 .iter()
                 .enumerate()
                 .filter(|(_, progress)| progress.question() == Some(*question))
-                .map(|(at, progress)| (at, &progress.order))
+                .map(|(at, progress)| (at, (&progress.order, progress.asked)))
                 .collect();
             async move {
-                let heard = self.ask(*question, those.iter().map(|(_, order)| *order)).await;
+                let about = || those.iter().map(|(_, about)| *about);
+                let spans: Vec<_> =
+                    about().map(|(order, asked)| spans::ask(order, *question, asked, shared)).collect();
+                let heard = self.ask(*question, about()).await;
                 let silence = std::iter::repeat_with(|| Heard::NotYet("no answer".to_owned()));
                 let heard = heard.into_iter().chain(silence);
-                (*question, those.into_iter().map(|(at, _)| at).zip(heard).collect::<Vec<_>>())
+                let heard: Vec<_> = those.iter().map(|(at, _)| *at).zip(heard).collect();
+                spans.iter().zip(&heard).for_each(|(span, (_, heard))| spans::heard(span, heard.name()));
+                (*question, heard)
             }
         });
         let answers = join_all(asked).await;
@@ -319,13 +329,14 @@ impl<L: OrderLog> Driver<L> {
         full / 4 + full * drawn as u32 / 1_000
     }
 
-    async fn ask(&self, (step, undo): Question, orders: impl Iterator<Item = &Order>) -> Vec<Heard> {
+    async fn ask(&self, (step, undo): Question, orders: impl Iterator<Item = About<'_>>) -> Vec<Heard> {
         #[cfg(test)]
-        let orders: Vec<Order> = orders.map(|order| self.plant(order, step, undo)).collect();
+        let orders: Vec<(Order, u32)> =
+            orders.map(|(order, asked)| (self.plant(order, step, undo), asked)).collect();
         #[cfg(test)]
-        let orders = orders.iter();
+        let orders = orders.iter().map(|(order, asked)| (order, *asked));
         let Ports { inventory, payments, shipping } = &self.ports;
-        let orders: Vec<&Order> = orders.collect();
+        let orders: Vec<About<'_>> = orders.collect();
         match (step, undo) {
             (Step::Reserve, false) => {
                 let expires_at = self.clock.now() + self.config.hold;
@@ -404,13 +415,20 @@ fn lines(order: &Order) -> Vec<banyan_kernel::Line> {
 }
 
 /// One command per order. An undo goes under the id of the do that it undoes.
-fn commands<T>(step: Step, undo: bool, orders: &[&Order], body: impl Fn(&Order) -> T) -> Vec<Command<T>> {
-    let command = |order: &&Order| {
+fn commands<T>(step: Step, undo: bool, orders: &[About<'_>], body: impl Fn(&Order) -> T) -> Vec<Command<T>> {
+    let command = |(order, asked): &About<'_>| {
         let id = CommandId::new(order.id, step.name(), order.attempt(step));
-        let span = if undo { format!("undo {id}") } else { id.to_string() };
-        Command { context: Context::system("saga", order.trace.child(&span)), id, body: body(order) }
+        let trace = spans::of_step(order, step, undo, *asked);
+        Command { context: Context::system("saga", trace), id, body: body(order) }
     };
     orders.iter().map(command).collect()
+}
+
+/// One pass over several orders.
+fn shared(orders: &[Progress]) -> Option<Shared> {
+    let first = orders.iter().find(|progress| progress.order.trace.is_sampled() == Some(true))?;
+    let seed = format!("{} {}", first.order.version, first.asked);
+    Shared::begin("saga batch", &first.order.trace, orders.len(), &seed)
 }
 
 fn heard<T>(answers: Vec<Answer<T>>, done: impl Fn(T) -> (Option<String>, bool)) -> Vec<Heard> {

@@ -28,6 +28,7 @@ mod settled;
 #[cfg(test)]
 mod sim;
 mod source;
+mod spans;
 #[cfg(test)]
 mod stage;
 mod view;

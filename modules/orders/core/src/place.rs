@@ -14,6 +14,7 @@ use crate::{
     order::{Order, Recorded},
     postgres::{BrokenChain, fold, insert_events},
     saga,
+    spans::{self, Shared},
 };
 
 const EXISTING: &str = "select order_id, version, type as kind, schema_version, payload, hash, at, traceparent \
@@ -56,7 +57,7 @@ async fn place_all(
     let (mut write, free) = store.begin_where_free("place", &keys).await?;
     let free: HashMap<OrderId, bool> = ids.into_iter().zip(free).collect();
     let mut known = existing(&mut write, free.keys().copied()).await?;
-    let (mut answers, mut new) = (Vec::new(), Vec::new());
+    let (mut answers, mut new, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for wish in wishes {
         let answer = match known.get(&wish.order) {
             _ if !free[&wish.order] => {
@@ -69,6 +70,7 @@ async fn place_all(
                 Ok((order, first)) => {
                     let accepted = accepted(&order);
                     known.insert(order.id, Ok(order.clone()));
+                    spans.push((spans::place(&order), wish.context.trace));
                     new.push((order, first));
                     Answer::Done(Placed { accepted, repeated: false })
                 }
@@ -76,7 +78,11 @@ async fn place_all(
         };
         answers.push(answer);
     }
+    let first = new.first().map(|(order, _): &(Order, Recorded)| order.trace);
+    let shared = first.and_then(|first| Shared::begin("place batch", &first, new.len(), ""));
     keep(write, &new).await?;
+    let placed = spans.iter().zip(&new).map(|((span, request), (order, _))| (span, order, *request));
+    spans::placed(placed, shared.as_ref());
     Ok(answers)
 }
 
@@ -128,7 +134,8 @@ fn create(
         request_hash: wish.request_hash.clone(),
         saga: saga::VERSION,
     };
-    Ok(Order::create(wish.order, created, wish.context.trace, at, &wish.context.actor))
+    let trace = wish.context.trace.of_order(wish.order);
+    Ok(Order::create(wish.order, created, trace, at, &wish.context.actor))
 }
 
 fn total(lines: &[PricedLine]) -> Result<Money, Refusal> {

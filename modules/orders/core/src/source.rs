@@ -114,7 +114,7 @@ impl Row {
             sequence: self.sequence.into(),
             causation: format!("{order}/{}", self.version),
             actor: self.payload["actor"].as_str().unwrap_or_default().to_owned(),
-            traceparent: trace.ok_or_else(|| unreadable("its order has no trace"))?.child(kind),
+            traceparent: trace.ok_or_else(|| unreadable("its order has no trace"))?,
             data,
         };
         Ok((position, envelope))

@@ -126,11 +126,12 @@ impl Payment {
         let code: Option<String> = row.try_get("refusal_code")?;
         let detail: Option<String> = row.try_get("refusal_detail")?;
         let state: String = row.try_get("state")?;
+        let order = OrderId(row.try_get("order_id")?);
         Ok(Self {
-            order: OrderId(row.try_get("order_id")?),
+            order,
             amount: Money { minor: row.try_get("amount_minor")?, currency },
             method: row.try_get("method")?,
-            trace: TraceParent::root(row.try_get("trace")?),
+            trace: TraceParent::kept(row.try_get("trace")?, order),
             state: State::parse(&state).ok_or_else(|| sqlx::Error::Decode(state.into()))?,
             reference: row.try_get("reference")?,
             attempt: row.try_get("attempt")?,

@@ -149,11 +149,12 @@ impl Shipment {
             Ok::<_, sqlx::Error>((arrival, row.try_get("arrived_at")?))
         });
         let arrival = arrival.transpose()?;
+        let order = OrderId(row.try_get("order_id")?);
         Ok(Self {
-            order: OrderId(row.try_get("order_id")?),
+            order,
             customer: row.try_get::<Option<Uuid>, _>("customer_id")?.map(CustomerId),
             items: row.try_get("items")?,
-            trace: TraceParent::root(row.try_get("trace")?),
+            trace: TraceParent::kept(row.try_get("trace")?, order),
             state: State::parse(&state).ok_or_else(|| sqlx::Error::Decode(state.into()))?,
             booking: id.zip(tracking).map(|(id, tracking)| Booking { id, tracking, promised_by }),
             arrival,

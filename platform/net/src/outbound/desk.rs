@@ -24,7 +24,8 @@ pub trait Record: Clone + Send + Sync + 'static {
     fn command(&self) -> Option<CommandId>;
 }
 
-/// A trace as rows keep it: its id, which is the correlation id. [`TraceParent::root`] leads back into it.
+/// A trace as rows keep it: its id, which is the correlation id. [`TraceParent::kept`] leads back to the
+/// order's own span in it.
 #[must_use]
 pub fn trace_id(trace: &TraceParent) -> sqlx::types::Uuid {
     // A trace id is 32 hexadecimal digits, as a UUID is.

@@ -21,9 +21,12 @@ pub use intent::{BACK_OFF_MAX, Intent, Outcome, Timing};
 pub use reconcile::Reconciler;
 pub use reqwest::Method;
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    LazyLock, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
-use banyan_kernel::{Json, TraceParent};
+use banyan_kernel::{Json, TRACED, TraceParent};
 use opentelemetry::{
     KeyValue, global,
     metrics::{Counter, Histogram},
@@ -32,6 +35,7 @@ use tokio::{
     sync::{Semaphore, watch},
     time::{Instant, timeout},
 };
+use tracing::{Instrument, field::Empty};
 
 /// A longer answer is not read to its end.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -50,6 +54,8 @@ pub struct Caller {
     /// What the last call met with, unless it was answered.
     trouble: Mutex<Option<CallError>>,
     closed: watch::Sender<u64>,
+    /// Counts them, so that each has a span of its own.
+    calls: AtomicU64,
 }
 
 /// One request.
@@ -113,7 +119,7 @@ impl Caller {
             .build()?;
         let (bulkhead, closed) = (Semaphore::new(AT_ONCE_MAX), watch::Sender::new(0));
         let (breaker, trouble) = (Mutex::default(), Mutex::default());
-        Ok(Self { name, callee, client, bulkhead, breaker, trouble, closed })
+        Ok(Self { name, callee, client, bulkhead, breaker, trouble, closed, calls: AtomicU64::default() })
     }
 
     /// Sends one request once. Outer to inner:
@@ -127,9 +133,27 @@ impl Caller {
     /// # Errors
     /// See [`CallError`].
     pub async fn call(&self, call: Call<'_>) -> Result<Reply, CallError> {
-        let trace = call.trace.child(&format!("{} {} {}", self.name, call.step, call.delivery));
+        let nth = self.calls.fetch_add(1, Ordering::Relaxed);
+        let trace = call.trace.child(&format!("{} {} {} {nth}", self.name, call.step, call.delivery));
+        let span = tracing::info_span!(
+            target: TRACED, "call", name = format!("{} {}", self.name, call.step), kind = "client",
+            trace = %trace, parent = %call.trace, callee = self.name, step = call.step, delivery = call.delivery,
+            http.request.method = call.method.as_str(), http.response.status_code = Empty, outcome = Empty,
+            error = Empty,
+        );
+        let result = self.logged(&trace, &call).instrument(span.clone()).await;
+        let outcome = outcome(&result);
+        span.record("outcome", outcome);
+        match &result {
+            Ok(reply) => span.record("http.response.status_code", reply.status),
+            Err(_) => span.record("error", outcome),
+        };
+        result
+    }
+
+    async fn logged(&self, trace: &TraceParent, call: &Call<'_>) -> Result<Reply, CallError> {
         let began = Instant::now();
-        let result = self.within_bulkhead(&trace, &call).await;
+        let result = self.within_bulkhead(trace, call).await;
         self.remember(&result);
         measured(self.name, call.step, &result, began);
         let (callee, correlation) = (self.name, trace.correlation());
@@ -173,7 +197,7 @@ impl Caller {
             .client
             .request(call.method.clone(), url)
             .bearer_auth(self.callee.secret.reveal())
-            .header("traceparent", trace.to_string())
+            .header("traceparent", trace.for_others())
             .header("Banyan-Correlation", trace.correlation())
             .header("Banyan-Try", call.delivery.max(1).to_string());
         if let Some(key) = &call.key {
@@ -254,17 +278,20 @@ static TURNS: LazyLock<Counter<u64>> = LazyLock::new(|| {
 });
 
 fn measured(callee: &'static str, step: &str, result: &Result<Reply, CallError>, began: Instant) {
-    let outcome = match result {
+    let step = KeyValue::new("step", step.to_owned());
+    let labels = [KeyValue::new("callee", callee), step, KeyValue::new("outcome", outcome(result))];
+    CALLS.record(began.elapsed().as_secs_f64(), &labels);
+}
+
+fn outcome(result: &Result<Reply, CallError>) -> &'static str {
+    match result {
         Ok(_) => "answered",
         Err(CallError::NotSent(_)) => "not_sent",
         Err(CallError::NoAnswer(_)) => "no_answer",
         Err(CallError::Garbage(_)) => "garbage",
         Err(CallError::InProgress) => "in_progress",
         Err(CallError::Forbidden(_)) => "forbidden",
-    };
-    let step = KeyValue::new("step", step.to_owned());
-    let labels = [KeyValue::new("callee", callee), step, KeyValue::new("outcome", outcome)];
-    CALLS.record(began.elapsed().as_secs_f64(), &labels);
+    }
 }
 
 /// Gives the admission back, even where the call is dropped: a lost probe would keep the breaker open.
