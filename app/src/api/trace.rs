@@ -33,9 +33,10 @@ impl RequestTrace {
     fn of(headers: &HeaderMap, span: Span) -> Self {
         let header = headers.get("traceparent").and_then(|value| value.to_str().ok());
         let client: Option<TraceParent> = header.and_then(|text| text.parse().ok());
-        let (trace, id) = (Uuid::new_v4().as_u128(), Uuid::new_v4().as_u64_pair().1);
-        let trace = client.map_or(trace, |client| client.trace_id());
-        let own = banyan_host::head(client, trace).map(|sampled| TraceParent::new(trace, id, sampled));
+        let own = banyan_host::collects_traces().then(|| own(client));
+        if let Some(trace) = own.or(client) {
+            span.record("correlation", trace.correlation());
+        }
         Self { client, own, joined: Arc::default(), span }
     }
 
@@ -87,19 +88,27 @@ impl RequestTrace {
     }
 }
 
+/// A new span, in the client's trace or in one of its own.
+fn own(client: Option<TraceParent>) -> TraceParent {
+    let (trace, id) = (Uuid::new_v4().as_u128(), Uuid::new_v4().as_u64_pair().1);
+    let trace = client.map_or(trace, |client| client.trace_id());
+    TraceParent::new(trace, id, banyan_host::head(client, trace).unwrap_or(true))
+}
+
 /// The request's own span as one of another trace, collected as that one is.
 fn within(trace: u128, own: TraceParent) -> TraceParent {
     TraceParent::new(trace, own.span_id(), banyan_host::head(None, trace).unwrap_or(true))
 }
 
-/// A span for each request of the API; what it is called, and what it answered. No path, no query, no body.
+/// A span for each request of the API; what it is called, and what it answered. No path, no query, no body. Of the level of
+/// an error, so that what goes wrong below it is logged with the order and its correlation id.
 pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let Some(route) = route.filter(|route| route.starts_with("/v1/")) else {
         return next.run(request).await;
     };
     let method = request.method().clone();
-    let span = tracing::info_span!(
+    let span = tracing::error_span!(
         target: TRACED, "request", name = format!("{method} {route}"), kind = "server",
         http.request.method = method.as_str(), http.route = route, http.response.status_code = Empty,
         order = Empty, correlation = Empty, trace = Empty, parent = Empty, error = Empty,
@@ -107,6 +116,7 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let trace = RequestTrace::of(request.headers(), span.clone());
     request.extensions_mut().insert(trace.clone());
     let response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), "answered"));
     let joined = trace.joined.get().copied().or(trace.own.map(|own| (own, trace.client)));
     if let Some((own, parent)) = joined {
         span.record("http.response.status_code", response.status().as_u16());

@@ -116,6 +116,15 @@ fn what_is_in_force_says_where_it_comes_from() {
     is(&with_file, "database-url", "(secret)", "environment");
     assert!(!String::from_utf8_lossy(&with_file.stdout).contains("secret@"), "a secret is never shown");
     is(&run(&config, &[]), "pool", "3", "banyan.toml");
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let traced = run(&config, &[collector, ("OTEL_EXPORTER_OTLP_HEADERS", "key=secret")]);
+    is(&traced, collector.0, collector.1, "environment");
+    is(&traced, "OTEL_EXPORTER_OTLP_HEADERS", "(secret)", "environment");
+    is(&traced, "OTEL_TRACES_SAMPLER", "parentbased_always_on", "default");
+    for arguments in [&config[..], &["serve"]] {
+        let wrong = run(arguments, &[collector, ("OTEL_TRACES_SAMPLER", "sometimes")]);
+        check(&wrong, 2, "OTEL_TRACES_SAMPLER is sometimes; it can be always_on");
+    }
     for (text, words) in [
         ("poool = 3", "there is no setting poool; did you mean pool?"),
         ("pool = [3]", "pool is a text, a whole number, true or false"),

@@ -110,7 +110,9 @@ impl Stage {
 pub(crate) fn marked(program: &Path, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).stdin(std::process::Stdio::null());
-    let ours = |name: &str| name.starts_with("BANYAN_") || name.starts_with("PG") || name == "DATABASE_URL";
+    let ours = |name: &str| {
+        ["BANYAN_", "OTEL_", "PG"].iter().any(|ours| name.starts_with(ours)) || name == "DATABASE_URL"
+    };
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)) {
         command.env_remove(name);
     }

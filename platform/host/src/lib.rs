@@ -12,5 +12,5 @@ mod work;
 pub use metrics::{Metrics, MetricsError};
 pub use module::{HeldSlots, Module, Reconciler};
 pub use telemetry::{LogFormat, Telemetry};
-pub use traces::{TraceSettings, TraceVariable, head, trace_variables};
+pub use traces::{TraceSettings, TraceVariable, collects_traces, head, trace_variables};
 pub use work::Work;

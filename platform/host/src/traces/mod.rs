@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_kernel::TraceParent;
+use banyan_kernel::{TraceParent, stable_hash};
 use opentelemetry::{
     Context, KeyValue, global,
     trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState},
@@ -26,15 +26,26 @@ use export::COUNTS;
 
 static HEAD: OnceLock<Sampler> = OnceLock::new();
 
+/// Whether this process collects traces at all.
+#[must_use]
+pub fn collects_traces() -> bool {
+    HEAD.get().is_some()
+}
+
 /// Whether a new trace is collected, or one that somebody began (`parent`): decided once, at its head, and carried by
 /// the [`TraceParent`] from then on. None where nobody collects traces.
 #[must_use]
 pub fn head(parent: Option<TraceParent>, trace_id: u128) -> Option<bool> {
-    let sampler = HEAD.get()?;
+    HEAD.get().map(|sampler| decide(sampler, parent, trace_id))
+}
+
+fn decide(sampler: &Sampler, parent: Option<TraceParent>, trace_id: u128) -> bool {
     let parent = parent.map(|parent| Context::new().with_remote_span_context(context(&parent, true)));
-    let id = TraceId::from_bytes(trace_id.to_be_bytes());
+    // A share is drawn from the id's lower half as if it were random: half of a UUID is not, its first bits are fixed.
+    let drawn = stable_hash(&trace_id.to_be_bytes());
+    let id = TraceId::from_bytes((u128::from(drawn) << 64 | u128::from(drawn)).to_be_bytes());
     let result = sampler.should_sample(parent.as_ref(), id, "", &SpanKind::Server, &[], &[]);
-    Some(result.decision == SamplingDecision::RecordAndSample)
+    result.decision == SamplingDecision::RecordAndSample
 }
 
 /// Whether a span is told: as its trace's head decided, or would decide again where that was forgotten.
@@ -142,6 +153,19 @@ mod tests {
 
     fn counted() -> [u64; 3] {
         [&COUNTS.sent, &COUNTS.dropped, &COUNTS.failed].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_share_of_the_traces_is_a_share_of_those_that_begin_with_orders_and_a_parents_wish_counts() {
+        let ratio = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.2)));
+        let namespace = Uuid::from_u128(7);
+        let order = |n: u32| Uuid::new_v5(&namespace, &n.to_be_bytes()).as_u128();
+        let collected = (0..5_000).filter(|n| decide(&ratio, None, order(*n))).count();
+        assert!((800..1_200).contains(&collected), "{collected} of 5,000 for a fifth");
+        for sampled in [true, false] {
+            let parent = |n| TraceParent::new(order(n), 1, sampled);
+            assert!((0..100).all(|n| decide(&ratio, Some(parent(n)), order(n)) == sampled));
+        }
     }
 
     /// One test, as the counts are of the whole process.
