@@ -1,5 +1,6 @@
 //! E2: one id, from the customer's request to the gateway's book.
 
+use banyan_host::testing::Receiver;
 use banyan_lab::stage::{ShopClient, until};
 use banyan_store::sqlx;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use super::{Cast, ENDED, Row, SKUS, Shown, open};
 
 pub const ROW: Row = Row {
     name: "E2",
-    title: "correlation: one id in the answer, the events of all modules, the log and the gateway's book",
+    title: "correlation: one id in the answer, the events of all modules, the log, the gateway's book and the collector",
     says: [
         "A customer sends an order with a trace of their own (W3C traceparent).",
         "Its id is then looked for in every place that heard of the order.",
@@ -19,6 +20,8 @@ pub const ROW: Row = Row {
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+/// The request, the order, five steps, three calls, five deliveries.
+const SPANS_MIN: i64 = 15;
 const LOG: &str = "warn,orders_core=debug,banyan_net=debug,banyan_bus=trace";
 const EVENTS: [(&str, &str); 4] = [
     (
@@ -32,7 +35,10 @@ const EVENTS: [(&str, &str); 4] = [
 
 async fn play(cast: Cast) -> Shown {
     let stage = cast.stage();
-    let shop = open(&stage, cast.options(&["--log", LOG, "--log-json"])).await;
+    let collector = Receiver::start();
+    let mut options = cast.options(&["--log", LOG, "--log-json"]);
+    options.env.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), collector.endpoint.clone()));
+    let shop = open(&stage, options).await;
     let order = placed(&shop).await;
     shop.settled(std::slice::from_ref(&order), ENDED).await.unwrap_or_else(|why| panic!("{why}"));
     let mut places = Vec::new();
@@ -51,6 +57,10 @@ async fn play(cast: Cast) -> Shown {
     places.push(("the log: the saga", steps));
     places.push(("the log: calls to the outside", lines(&log, "\"answered\"")));
     places.push(("the log: the bus", lines(&log, "\"applied\"")));
+    let told = async || (lines(&log, "\"notifications.orders\"") >= 2).then_some(2);
+    places.push(("the log: notifications", until(ENDED, "the customer to be told", told).await));
+    let spans = async || Some(collector.tree(TRACE).0.len() as i64).filter(|spans| *spans >= SPANS_MIN);
+    places.push(("the collector: spans", until(ENDED, "the order's spans", spans).await));
     places.push(("the outside's book", lines(&shop.data.join("book/book.jsonl"), "")));
     places.iter().for_each(|(place, count)| println!("    {place:<30} {count:>3}"));
     let found = places.iter().filter(|(_, count)| *count > 0).count();

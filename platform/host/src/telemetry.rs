@@ -31,10 +31,17 @@ impl Telemetry {
     /// # Errors
     /// When traces cannot be sent as asked.
     pub fn start(format: LogFormat, filter: &str, traces: Option<TraceSettings>) -> Result<Self, String> {
-        let (layer, traces) = traces.map(Sending::start).transpose()?.unzip();
-        let layer = layer.map(|layer| layer.with_filter(OnlyTraced));
+        let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+        let (subscriber, lines) = (tracing_subscriber::registry(), lines(format));
         // A process that has a subscriber already (a test) keeps it.
-        let _ = tracing_subscriber::registry().with(lines(format, filter)).with(layer).try_init();
+        let (_, traces) = match traces.map(Sending::start).transpose()? {
+            Some((layer, sending)) => {
+                let both = subscriber.with(lines.with_filter(filter)).with(layer.with_filter(OnlyTraced));
+                (both.try_init(), Some(sending))
+            }
+            // One filter for all, which is cheaper than one for each.
+            None => (subscriber.with(lines).with(filter).try_init(), None),
+        };
         Ok(Self { traces })
     }
 
@@ -46,13 +53,12 @@ impl Telemetry {
     }
 }
 
-fn lines(format: LogFormat, filter: &str) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+fn lines(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_coloured());
     match format {
-        LogFormat::Text => lines.with_target(false).compact().with_filter(filter).boxed(),
+        LogFormat::Text => lines.with_target(false).compact().boxed(),
         // With the target: it names the crate, which is the module.
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     }
 }
 

@@ -19,7 +19,9 @@ use tokio::sync::mpsc::Sender;
 use tracing::{
     Metadata, Subscriber,
     field::{Field, Visit},
+    level_filters::LevelFilter,
     span::{Attributes, Id, Record},
+    subscriber::Interest,
 };
 use tracing_subscriber::{
     Layer,
@@ -43,16 +45,18 @@ impl<S> Filter<S> for OnlyTraced {
         metadata.target() == TRACED && metadata.is_span()
     }
 
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> tracing::subscriber::Interest {
+    /// Never "always": what all filters always want is not asked for again, and then what they said of the last thing
+    /// that somebody asked about (`enabled!`, the `log` crate) counts for it, see JOURNAL.md.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.target() == TRACED && metadata.is_span() {
-            tracing::subscriber::Interest::always()
+            Interest::sometimes()
         } else {
-            tracing::subscriber::Interest::never()
+            Interest::never()
         }
     }
 
-    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
-        Some(tracing::level_filters::LevelFilter::INFO)
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
     }
 }
 

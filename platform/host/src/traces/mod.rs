@@ -151,6 +151,28 @@ mod tests {
         });
     }
 
+    /// What was asked about before, and is wanted by nobody, decides nothing about what comes after it.
+    #[test]
+    fn a_span_that_logs_want_as_well_is_told_whatever_was_asked_about_before() {
+        let (queue, mut spans) = tokio::sync::mpsc::channel(8);
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::sink)
+            .with_filter(tracing_subscriber::EnvFilter::new("warn,elsewhere=trace"));
+        let subscriber =
+            tracing_subscriber::registry().with(lines).with(TraceLayer::new(queue).with_filter(OnlyTraced));
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..2 {
+                // As the `log` crate asks: without having asked once for all before.
+                let unwanted = tracing::debug_span!(target: "nobody's", "unwanted");
+                let unwanted = unwanted.metadata().expect("it has a place in the code");
+                tracing::dispatcher::get_default(|all| all.enabled(unwanted));
+                let trace = TraceParent::root(Uuid::from_u128(7));
+                tracing::error_span!(target: TRACED, "test", name = "of both", trace = %trace);
+            }
+        });
+        assert_eq!(std::iter::from_fn(|| spans.try_recv().ok()).count(), 2);
+    }
+
     fn counted() -> [u64; 3] {
         [&COUNTS.sent, &COUNTS.dropped, &COUNTS.failed].map(|count| count.load(Ordering::Relaxed))
     }
