@@ -226,3 +226,21 @@ async fn spans_are_counted_and_log_lines_have_their_order_and_no_colours() {
     assert!(line.contains(&trace_of(&id)), "{line}");
     assert!(!log.is_empty() && !log.contains('\u{1b}'), "no colour codes in a file");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_harms_no_order() {
+    // Nobody listens on the first port of all.
+    let shop = Shop::open(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]).await;
+    let placed = order("untold").json(&basket()).send(&shop).await.is(201).json();
+    let shown = Call::get(&format!("/v1/orders/{}", placed["id"].as_str().expect("an id"))).customer(CAROL);
+    let shipped = async || (shown.send(&shop).await.json()["state"] == "shipped").then_some(());
+    until("the order to be shipped", shipped).await;
+    let failed = async || {
+        let text = Call::get("/metrics").on_admin().send(&shop).await.is(200).text;
+        let of = |line: &&str| line.starts_with("banyan_traces_spans_total") && line.contains("failed");
+        text.lines().find(of).filter(|line| !line.ends_with(" 0")).map(drop)
+    };
+    until("the lost spans to be counted", failed).await;
+    let log = fs::read_to_string(shop.data.join("shop.log")).expect("the log");
+    assert_eq!(log.matches("traces are not taken").count(), 1, "said once");
+}

@@ -42,6 +42,7 @@ pub(super) async fn compare(stage: &Stage, args: &BenchArgs) {
         second.slice(stage, n, args.seconds).await;
     }
     let orders: f64 = traced.slices.iter().map(|slice| slice.orders).sum();
+    let lost = lost(&traced.shop).await;
     // A stop sends what is left.
     traced.shop.stop().await;
     let pairs = || traced.slices.iter().zip(&plain.slices);
@@ -55,7 +56,18 @@ pub(super) async fn compare(stage: &Stage, args: &BenchArgs) {
         "shop's CPU   {:.3} times that of the one without",
         median(pairs().map(|(with, without)| cpu(with) / cpu(without)))
     );
-    println!("spans        {:.1} per order were received", collector.count() as f64 / orders);
+    let per_order = collector.count() as f64 / orders;
+    println!("spans        {per_order:.1} per order were received, {lost} in all were dropped or not taken");
+}
+
+/// Spans that the shop says it could not send.
+async fn lost(shop: &ShopProcess) -> u64 {
+    let client = banyan_net::client().build().expect("a client");
+    let answer = client.get(format!("{}/metrics", shop.admin)).send().await.expect("an answer");
+    let text = answer.text().await.expect("a text");
+    let spans = text.lines().filter(|line| line.starts_with("banyan_traces_spans_total"));
+    let lost = spans.filter(|line| !line.contains("\"sent\""));
+    lost.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
 
 fn median(ratios: impl Iterator<Item = f64>) -> f64 {

@@ -126,11 +126,11 @@ mod tests {
     use super::*;
     use crate::testing::Receiver;
 
-    fn sending(endpoint: &str, queue: &str) -> (TraceLayer, Sending) {
+    fn sending(endpoint: &str, queue: &str, time_out_ms: &str) -> (TraceLayer, Sending) {
         let said = |name: &str| match name {
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.to_owned()),
             "OTEL_BSP_MAX_QUEUE_SIZE" => Some(queue.to_owned()),
-            "OTEL_EXPORTER_OTLP_TIMEOUT" => Some("300".to_owned()),
+            "OTEL_EXPORTER_OTLP_TIMEOUT" => Some(time_out_ms.to_owned()),
             _ => None,
         };
         let settings = TraceSettings::read(said).expect("well").expect("asked for");
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_told_is_sent_at_the_stop_and_a_dead_collector_costs_spans_and_no_time() {
         let receiver = Receiver::start();
-        let (layer, first) = sending(&receiver.endpoint, "2048");
+        let (layer, first) = sending(&receiver.endpoint, "2048", "20000");
         tell(layer, 100);
         first.stop(Duration::from_secs(20));
         let spans = receiver.spans();
@@ -204,13 +204,18 @@ mod tests {
         // Takes connections, and never answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", silent.local_addr().expect("an address"));
-        let (layer, second) = sending(&address, "16");
+        let (layer, second) = sending(&address, "16", "300");
         let began = Instant::now();
         tell(layer, 10_000);
         second.stop(Duration::from_secs(20));
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         let [sent, dropped, failed] = counted();
         assert_eq!((sent, dropped + failed), (100, 10_000));
+        let (layer, third) = sending(&address, "16", "60000");
+        tell(layer, 1);
+        let began = Instant::now();
+        third.stop(Duration::from_millis(100));
+        assert!(began.elapsed() < Duration::from_secs(10), "a stop has a deadline: {:?}", began.elapsed());
         assert!(dropped > 9_000, "a full queue holds nobody up: {dropped} dropped, {failed} failed");
     }
 }
