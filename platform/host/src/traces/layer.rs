@@ -162,7 +162,11 @@ impl Said {
     fn attribute(&mut self, field: &Field, value: Value) {
         let name = field.name();
         let key = if name.contains('.') { name.to_owned() } else { format!("banyan.{name}") };
-        self.attributes.push(KeyValue::new(key, value));
+        // Said again, it is said anew: a key stands in a span once.
+        match self.attributes.iter_mut().find(|known| known.key.as_str() == key) {
+            Some(known) => known.value = value,
+            None => self.attributes.push(KeyValue::new(key, value)),
+        }
     }
 }
 

@@ -173,6 +173,19 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| spans.try_recv().ok()).count(), 2);
     }
 
+    #[test]
+    fn what_is_said_again_is_one_attribute() {
+        let (queue, mut spans) = tokio::sync::mpsc::channel(8);
+        let subscriber = tracing_subscriber::registry().with(TraceLayer::new(queue).with_filter(OnlyTraced));
+        tracing::subscriber::with_default(subscriber, || {
+            let trace = TraceParent::root(Uuid::from_u128(7));
+            let span = tracing::info_span!(target: TRACED, "test", trace = %trace, order = "first", http.route = "/");
+            span.record("order", "last");
+        });
+        let said = spans.try_recv().expect("a span").attributes;
+        assert_eq!(said, [KeyValue::new("banyan.order", "last"), KeyValue::new("http.route", "/")]);
+    }
+
     fn counted() -> [u64; 3] {
         [&COUNTS.sent, &COUNTS.dropped, &COUNTS.failed].map(|count| count.load(Ordering::Relaxed))
     }
