@@ -186,7 +186,7 @@ pub(crate) async fn list_categories(State(api): State<Api>) -> Result<Json<Categ
 #[utoipa::path(
     get, path = "/v1/products/{sku}", tag = "catalog", security(()),
     params(
-        ("sku" = String, Path, description = "Its SKU."),
+        ("sku" = Sku, Path, description = "Its SKU."),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen."),
     ),
     responses(
@@ -264,7 +264,7 @@ pub(crate) async fn put_products(
 #[utoipa::path(
     put, path = "/v1/products/{sku}", tag = "catalog", security(("bearer" = [])),
     params(
-        ("sku" = String, Path, description = "Its SKU."),
+        ("sku" = Sku, Path, description = "Its SKU."),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the product to be changed.", pattern = "^\"[1-9][0-9]{0,17}\"$"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: there must be no such product yet.", pattern = "^[*]$"),
     ),
@@ -334,7 +334,7 @@ fn stands_otherwise(detail: &str) -> Problem {
 /// nothing, so no Idempotency-Key is asked for.
 #[utoipa::path(
     post, path = "/v1/products/{sku}/retire", tag = "catalog", security(("bearer" = [])),
-    params(("sku" = String, Path, description = "Its SKU.")),
+    params(("sku" = Sku, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "As it stands now.", body = Product),
         (status = 401, description = "No valid token.", body = Problem),

@@ -180,7 +180,7 @@ pub(crate) struct MovementsPage {
 /// Lists where a product's free stock came from and where it went, newest first (staff).
 #[utoipa::path(
     get, path = "/v1/stock/{sku}/movements", tag = "inventory", security(("bearer" = [])),
-    params(("sku" = String, Path, description = "Its SKU."), PageQuery),
+    params(("sku" = Sku, Path, description = "Its SKU."), PageQuery),
     responses(
         (status = 200, description = "A page.", body = MovementsPage),
         (status = 400, description = "No such limit.", body = Problem),
@@ -224,7 +224,7 @@ fn never_received() -> Problem {
 /// Tells how many of a product could be bought, and as of when. Needs no token.
 #[utoipa::path(
     get, path = "/v1/products/{sku}/availability", tag = "catalog", security(()),
-    params(("sku" = String, Path, description = "Its SKU.")),
+    params(("sku" = Sku, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "The count: a read model, which may be behind.", body = Availability),
         (status = 404, description = "Never received.", body = Problem),
@@ -244,7 +244,7 @@ pub(crate) async fn show_availability(
 /// Shows how much there is of a product (staff).
 #[utoipa::path(
     get, path = "/v1/stock/{sku}", tag = "inventory", security(("bearer" = [])),
-    params(("sku" = String, Path, description = "Its SKU.")),
+    params(("sku" = Sku, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "The level.", body = StockLevel),
         (status = 401, description = "No valid token.", body = Problem),
