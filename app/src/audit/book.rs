@@ -1,6 +1,9 @@
 //! The outside's own book, added up per order.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
 
 use banyan_kernel::OrderId;
 use serde::Deserialize;
@@ -12,7 +15,7 @@ use crate::config::Outside;
 const PAGE_LINES: u32 = 5_000;
 
 /// What the outside did for one order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
     pub(super) authorised: u32,
     pub(super) voided: u32,
@@ -21,12 +24,18 @@ pub(super) struct Done {
     pub(super) refunded_minor: i64,
     pub(super) booked: u32,
     pub(super) cancelled: u32,
+    /// Of the money that moved.
+    pub(super) currencies: BTreeSet<String>,
+    /// What is on its way: the carrier's id and the number on the parcel.
+    pub(super) parcels: BTreeMap<String, String>,
 }
 
 /// The whole book.
 pub(super) struct Book {
     pub(super) lines: u64,
     pub(super) orders: HashMap<OrderId, Done>,
+    /// What was done for what is no order of this shop's, line by line.
+    pub(super) nameless: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,13 +49,21 @@ struct Page {
 struct Entry {
     kind: String,
     order: Option<String>,
+    id: Option<String>,
     amount_minor: i64,
+    currency: Option<String>,
+    shipment: Option<Parcel>,
+}
+
+#[derive(Deserialize)]
+struct Parcel {
+    tracking: String,
 }
 
 /// Reads it; none, where the outside keeps none that can be read.
 pub(super) async fn read(outside: &Outside, client: &reqwest::Client) -> Result<Option<Book>, AuditError> {
     let Some(control) = &outside.control else { return Ok(None) };
-    let mut book = Book { lines: 0, orders: HashMap::new() };
+    let mut book = Book { lines: 0, orders: HashMap::new(), nameless: Vec::new() };
     let mut since = 0;
     loop {
         let url = format!("{}/sandbox/book?since={since}&limit={PAGE_LINES}", outside.address);
@@ -64,9 +81,17 @@ pub(super) async fn read(outside: &Outside, client: &reqwest::Client) -> Result<
 
 impl Book {
     fn add(&mut self, entry: &Entry) {
-        let Some(order) = entry.order.as_deref().and_then(|order| order.parse().ok()) else { return };
+        let (kind, id) = (entry.kind.as_str(), entry.id.clone().unwrap_or_default());
+        let Some(order) = entry.order.as_deref().and_then(|order| order.parse().ok()) else {
+            // What was refused left nothing behind.
+            if !matches!(kind, "declined" | "shipment_refused") {
+                let order = entry.order.as_deref().unwrap_or("none");
+                self.nameless.push(format!("{kind} {id}, of the order {order:?}"));
+            }
+            return;
+        };
         let done = self.orders.entry(order).or_default();
-        match entry.kind.as_str() {
+        match kind {
             "authorised" => done.authorised += 1,
             "captured" => {
                 done.captures += 1;
@@ -74,9 +99,26 @@ impl Book {
             }
             "cancelled" => done.voided += 1,
             "refunded" => done.refunded_minor += entry.amount_minor,
-            "shipment_booked" => done.booked += 1,
-            "shipment_cancelled" => done.cancelled += 1,
-            _ => {}
+            "shipment_booked" => {
+                done.booked += 1;
+                let tracking = entry.shipment.as_ref().map(|parcel| parcel.tracking.clone());
+                done.parcels.insert(id, tracking.unwrap_or_default());
+            }
+            "shipment_cancelled" => {
+                done.cancelled += 1;
+                done.parcels.remove(&id);
+            }
+            _ => return,
         }
+        done.currencies.extend(entry.currency.as_ref().map(|currency| currency.to_uppercase()));
+    }
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { authorised, voided, captures, captured_minor, refunded_minor, booked, cancelled, .. } =
+            self;
+        write!(f, "{authorised} authorised, {voided} let go, {captures} captured ({captured_minor}), ")?;
+        write!(f, "{refunded_minor} given back, {booked} parcels booked, {cancelled} cancelled")
     }
 }

@@ -1,5 +1,7 @@
 //! Judges one order by everything that is known of it.
 
+use std::fmt::Display;
+
 use banyan_kernel::{Line, OrderId, Timestamp};
 use inventory_core::{ReservationFact, ReservationState};
 use notifications_api::Kind;
@@ -49,7 +51,7 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>,
         audit.violated("replay", format!("{id}: asked again it would answer otherwise than the first time"));
     }
     let Some(order) = &fact.order else { return };
-    let done = book.map(|book| book.orders.get(&id).copied().unwrap_or_default());
+    let done = book.map(|book| book.orders.get(&id).cloned().unwrap_or_default());
     match order.ended {
         Some(ended) if ended + DELIVERY <= now || delivered(facts, order) => {
             audit.settled += 1;
@@ -84,7 +86,7 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now
     {
         audit.violated(
             "once",
-            format!("{id}: while under way the outside did more than one order asks for: {done:?}"),
+            format!("{id}: while under way the outside did more than one order asks for: {done}"),
         );
     }
 }
@@ -92,6 +94,7 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now
 fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
     let end = if order.public_state() == OrderState::Shipped { Kind::Shipped } else { Kind::Cancelled };
     told_once(audit, facts, end);
+    currency(audit, facts, order, done.as_ref());
     if end == Kind::Shipped {
         shipped(audit, facts, order, done);
     } else {
@@ -105,7 +108,10 @@ fn told_once(audit: &mut Audit, facts: &Facts, end: Kind) {
     let count = |kind: Kind| told.iter().filter(|told| **told == kind).count();
     let other = if end == Kind::Shipped { Kind::Cancelled } else { Kind::Shipped };
     if (count(Kind::Confirmed), count(end), count(other)) != (1, 1, 0) {
-        audit.violated("once", format!("{} ended, and its customer was told {told:?}", facts.id));
+        audit.violated(
+            "once",
+            format!("{} is {}, and its customer was told of: {}", facts.id, end.as_str(), kinds(told)),
+        );
     }
 }
 
@@ -114,27 +120,58 @@ fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) 
     let (id, owed) = (facts.id, order.created.total.minor - given_back);
     match &facts.reservation {
         Some(r) if r.state == ReservationState::Shipped && same_lines(&r.lines, order) => {}
-        other => audit.violated("stock", format!("{id} was shipped, and its reservation is {other:?}")),
+        other => {
+            let is = words(other.as_ref());
+            audit.violated("stock", format!("{id} was shipped, and its reservation is {is}"));
+        }
     }
     match &facts.payment {
         Some(p) if p.captured_minor - p.refunded_minor == owed && p.held_minor == 0 => {}
         other => {
-            audit.violated("money", format!("{id} was shipped and owes {owed}, and its payment is {other:?}"))
+            let is = words(other.as_ref());
+            audit.violated("money", format!("{id} was shipped and owes {owed}, and its payment is {is}"));
         }
     }
     if facts.shipment.as_ref().is_none_or(|s| s.state != "dispatched") {
-        audit.violated("once", format!("{id} was shipped, and its shipment is {:?}", facts.shipment));
+        let is = words(facts.shipment.as_ref());
+        audit.violated("once", format!("{id} was shipped, and its shipment is {is}"));
     }
     let Some(done) = done else { return };
+    parcel(audit, facts, &done);
     if done.captured_minor - done.refunded_minor != owed {
         audit.violated(
             "money",
-            format!("{id} was shipped and owes {owed}, and the gateway's book says {done:?}"),
+            format!("{id} was shipped and owes {owed}, and the gateway's book says {done}"),
         );
     }
     let once = done.captures == 1 && done.authorised == done.voided + 1 && done.booked == done.cancelled + 1;
     if !once {
-        audit.violated("once", format!("{id} was shipped, and the outside's book says {done:?}"));
+        audit.violated("once", format!("{id} was shipped, and the outside's book says {done}"));
+    }
+}
+
+/// All that was paid for an order was paid in its currency.
+fn currency(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
+    let (id, owed) = (facts.id, order.created.total.currency.to_string());
+    let by_payment = facts.payment.iter().flat_map(|payment| payment.currencies.iter().cloned());
+    let by_book = done.into_iter().flat_map(|done| done.currencies.iter().cloned());
+    if let Some(other) = by_payment.chain(by_book).find(|currency| *currency != owed) {
+        audit.violated("money", format!("{id} costs {owed}, and of its money some is {other}"));
+    }
+}
+
+/// The parcel that the shop tells its customer of is the one that the carrier has.
+fn parcel(audit: &mut Audit, facts: &Facts, done: &Done) {
+    let Some(shipment) = &facts.shipment else { return };
+    let (Some(id), Some(tracking)) = (&shipment.carrier_id, &shipment.tracking) else {
+        audit.violated("once", format!("{} was shipped, and its parcel has no number", facts.id));
+        return;
+    };
+    if done.parcels.get(id) != Some(tracking) {
+        let had = done.parcels.iter().map(|(id, tracking)| format!("{id}, {tracking}")).collect::<Vec<_>>();
+        let had = if had.is_empty() { "none".to_owned() } else { had.join("; ") };
+        let what = format!("{} was shipped as {id}, {tracking}, and the carrier's book has {had}", facts.id);
+        audit.violated("once", what);
     }
 }
 
@@ -144,23 +181,25 @@ fn cancelled(audit: &mut Audit, facts: &Facts, done: Option<Done>) {
         matches!(r.state, ReservationState::Held | ReservationState::Committed | ReservationState::Shipped)
     };
     if facts.reservation.as_ref().is_some_and(kept) {
-        audit
-            .violated("stock", format!("{id} was cancelled, and its reservation is {:?}", facts.reservation));
+        let is = words(facts.reservation.as_ref());
+        audit.violated("stock", format!("{id} was cancelled, and its reservation is {is}"));
     }
     let owes = |p: &PaymentFact| p.captured_minor != p.refunded_minor || p.held_minor != 0;
     if facts.payment.as_ref().is_some_and(owes) {
-        audit.violated("money", format!("{id} was cancelled, and its payment is {:?}", facts.payment));
+        let is = words(facts.payment.as_ref());
+        audit.violated("money", format!("{id} was cancelled, and its payment is {is}"));
     }
     if facts.shipment.as_ref().is_some_and(|s| s.state == "booked" || s.state == "dispatched") {
-        audit.violated("once", format!("{id} was cancelled, and its shipment is {:?}", facts.shipment));
+        let is = words(facts.shipment.as_ref());
+        audit.violated("once", format!("{id} was cancelled, and its shipment is {is}"));
     }
     let Some(done) = done else { return };
     if done.captured_minor != done.refunded_minor {
-        audit.violated("money", format!("{id} was cancelled, and the gateway's book says {done:?}"));
+        audit.violated("money", format!("{id} was cancelled, and the gateway's book says {done}"));
     }
     let held = done.authorised > done.voided + done.captures;
     if done.captures > 1 || held || done.booked != done.cancelled {
-        audit.violated("once", format!("{id} was cancelled, and the outside's book says {done:?}"));
+        audit.violated("once", format!("{id} was cancelled, and the outside's book says {done}"));
     }
 }
 
@@ -171,4 +210,15 @@ fn same_lines(lines: &[Line], order: &Order) -> bool {
     ordered.sort_unstable_by_key(|(sku, _)| *sku);
     kept.sort_unstable_by_key(|(sku, _)| *sku);
     ordered == kept
+}
+
+fn words(fact: Option<&impl Display>) -> String {
+    fact.map_or("missing".to_owned(), ToString::to_string)
+}
+
+fn kinds(told: &[Kind]) -> String {
+    if told.is_empty() {
+        return "nothing".to_owned();
+    }
+    told.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
 }

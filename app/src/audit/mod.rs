@@ -127,14 +127,20 @@ pub async fn run(
     for order in strangers(shop, &unjudged, book.as_ref()).await? {
         audit.violated("once", format!("{order}: something was done for an order that nobody placed"));
     }
+    for line in book.iter().flat_map(|book| &book.nameless) {
+        audit.violated(
+            "once",
+            format!("the outside's book has a line of no order that could be ours: {line}"),
+        );
+    }
     for facts in unjudged {
         judge_order(&mut audit, &facts, book.as_ref(), now);
     }
     for violation in shop.inventory.stock_violations().await? {
-        audit.violated("stock", format!("product {}: {violation:?}", violation.level.sku));
+        audit.violated("stock", format!("product {violation}"));
     }
     for violation in shop.payments.ledger_violations().await? {
-        audit.violated("money", format!("the ledger: {violation:?}"));
+        audit.violated("money", violation.to_string());
     }
     Ok(audit)
 }

@@ -73,19 +73,20 @@ impl Scene {
     }
 }
 
-/// Changes one event of a kept copy, and puts the copy back.
-fn changed(order: &str, version: u8, change: &str) -> (String, String) {
-    let event = format!("order_id = '{order}' and version = {version}");
+/// Changes rows of a table of which a copy is kept, and puts the copy back.
+fn changed(table: &str, rows: &str, change: &str) -> (String, String) {
     let plant = format!(
-        "create table public.kept as select * from orders.order_event where {event}; \
-         update orders.order_event set {change} where {event}"
+        "create table public.kept as select * from {table} where {rows}; update {table} set {change} where {rows}"
     );
     let mend = format!(
-        "delete from orders.order_event where {event}; \
-         insert into orders.order_event overriding system value select * from public.kept; \
-         drop table public.kept"
+        "delete from {table} where {rows}; \
+         insert into {table} overriding system value select * from public.kept; drop table public.kept"
     );
     (plant, mend)
+}
+
+fn changed_event(order: &str, version: u8, change: &str) -> (String, String) {
+    changed("orders.order_event", &format!("order_id = '{order}' and version = {version}"), change)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,17 +109,42 @@ async fn violations_are_found_and_named() {
     };
     scene.check("replay", order(1), response("+ 1"), response("- 1")).await;
 
-    let (plant, mend) = changed(order(2), 3, "payload = jsonb_set(payload, '{attempt}', '2')");
+    let (plant, mend) = changed_event(order(2), 3, "payload = jsonb_set(payload, '{attempt}', '2')");
     scene.check("chain", order(2), plant, mend).await;
 
-    let (plant, mend) = changed(order(3), 7, "slot = slot");
+    let (plant, mend) = changed_event(order(3), 7, "slot = slot");
     let tail = format!("delete from orders.order_event where order_id = '{}' and version = 7", order(3));
     scene.check("chain", order(3), format!("{plant}; {tail}"), mend).await;
 
     let last =
         format!("(select xid from orders.order_event where order_id = '{}' and version = 7)", order(4));
-    let (plant, mend) = changed(order(4), 1, &format!("xid = {last}, seq = default"));
+    let (plant, mend) = changed_event(order(4), 1, &format!("xid = {last}, seq = default"));
     scene.check("order", order(4), plant, mend).await;
+
+    let (plant, mend) = changed_event(order(5), 1, "sequence = 2");
+    scene.check("chain", order(5), plant, mend).await;
+
+    let of = |n: usize| format!("order_id = '{}'", order(n));
+    for (n, change) in [
+        (6, "customer_id = '00000000-0000-0000-0000-00000000dead'"),
+        (7, "open = true"),
+        (
+            8,
+            "version = 6, hash = (select e.hash from orders.order_event e where e.order_id = orders.order_id and e.version = 6)",
+        ),
+    ] {
+        let (plant, mend) = changed("orders.orders", &of(n), change);
+        scene.check("chain", order(n), plant, mend).await;
+    }
+
+    let entries = format!("payment_id = '{}' and debit = 'cash'", order(6));
+    let (plant, mend) = changed("payments.ledger_entry", &entries, "currency = 'USD'");
+    scene.check("money", order(6), plant, mend).await;
+
+    for change in ["tracking = 'elsewhere'", "carrier_id = 'shp_another'"] {
+        let (plant, mend) = changed("shipping.shipment", &of(7), change);
+        scene.check("once", order(7), plant, mend).await;
+    }
 
     let forgotten = plant_forgotten(&scene.pool).await;
     // Its event is heard like any other, sooner or later; what that left must be mended as well.
@@ -142,9 +168,11 @@ async fn violations_are_found_and_named() {
     let mend = "insert into notifications.mail select * from public.kept; drop table public.kept".to_owned();
     scene.check("once", order(4), plant, mend).await;
 
-    // The outside's book takes nothing back: this one is last.
+    // The outside's book takes nothing back: these are last.
     scene.shop.outside().book_parcel(order(5)).await;
     scene.finds(&["once"], order(5)).await;
+    scene.shop.outside().hold_money("no order of ours").await;
+    scene.finds(&["once"], "no order of ours").await;
 }
 
 /// An order that was acknowledged ten minutes ago and then forgotten: its chain is whole, its row is what its

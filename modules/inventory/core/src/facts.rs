@@ -136,6 +136,14 @@ impl From<ViolationRow> for StockViolation {
     }
 }
 
+impl fmt::Display for ReservationFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> =
+            self.lines.iter().map(|line| format!("{} {}", line.quantity.get(), line.sku)).collect();
+        write!(f, "{}, of {}", self.state.as_str(), lines.join(", "))
+    }
+}
+
 impl fmt::Display for StockViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let StockLevel { sku, on_hand, reserved, shipped, received, adjusted } = &self.level;

@@ -1,5 +1,7 @@
 //! What orders say to the audit about their own schema.
 
+use std::collections::BTreeMap;
+
 use banyan_kernel::OrderId;
 use banyan_store::StoreError;
 use sqlx::FromRow;
@@ -9,10 +11,10 @@ use crate::{
     Orders,
     order::Order,
     place::response_hash,
-    postgres::{fold, streams},
+    postgres::{BrokenChain, fold, streams},
 };
 
-const ROWS: &str = "select order_id, version, told, hash, response, state, open from orders \
+const ROWS: &str = "select order_id, customer_id, version, told, hash, response, state, open from orders \
      where order_id > $1 and order_id <= $2 order by order_id";
 const PAGE_END: &str = "select order_id from (select order_id from orders where order_id > $1 order by order_id limit $2) p order by order_id desc limit 1";
 const STREAM_IDS: &str = "select distinct order_id from order_event where order_id > $1 and order_id <= $2";
@@ -40,6 +42,7 @@ pub struct OrderFact {
 #[derive(FromRow)]
 struct Row {
     order_id: Uuid,
+    customer_id: Uuid,
     version: i32,
     told: i16,
     hash: Vec<u8>,
@@ -70,29 +73,47 @@ impl Orders {
         let pool = self.store.pool();
         let ids: Vec<Uuid> =
             sqlx::query_scalar(STREAM_IDS).bind(after.0).bind(upto.0).fetch_all(pool).await?;
-        let rows: Vec<Row> = sqlx::query_as(ROWS).bind(after.0).bind(upto.0).fetch_all(pool).await?;
+        let mut rows = self.rows(after, upto).await?;
         // Events after rows: a stream may be ahead of its row, never behind.
-        let mut streams = streams(pool, &ids).await?;
+        let folded = streams(pool, &ids).await?.into_iter();
+        let folded: BTreeMap<OrderId, Result<Order, BrokenChain>> =
+            folded.map(|(id, stream)| (id, fold(id, stream))).collect();
+        let behind = |id: &OrderId| {
+            let order = folded.get(id).and_then(|folded| folded.as_ref().ok());
+            order
+                .filter(|order| order.ended.is_some())
+                .is_some_and(|order| rows.get(id).is_some_and(|row| i64::from(row.version) < order.version))
+        };
+        let behind: Vec<OrderId> = folded.keys().copied().filter(behind).collect();
+        if !behind.is_empty() {
+            // They ended between the two readings, or were changed by hand: to an ended order nothing more happens.
+            let newer = self.rows(after, upto).await?.into_iter();
+            rows.extend(newer.filter(|(id, _)| behind.contains(id)));
+        }
         let disordered: Vec<Uuid> =
             sqlx::query_scalar(OUT_OF_ORDER).bind(after.0).bind(upto.0).fetch_all(pool).await?;
-        let mut facts = Vec::new();
-        for row in rows {
-            let id = OrderId(row.order_id);
-            let folded = fold(id, streams.remove(&id).unwrap_or_default());
-            facts.push(judge(id, Some(&row), folded.map_err(|e| e.to_string()), &disordered));
-        }
-        for (id, stream) in streams {
-            let folded = fold(id, stream).map_err(|error| error.to_string());
-            facts.push(judge(id, None, folded, &disordered));
-        }
-        Ok(facts)
+        let missing = |id: &&OrderId| !folded.contains_key(id);
+        let without: Vec<OrderId> = rows.keys().filter(missing).copied().collect();
+        let without = without.into_iter().map(|id| (id, Err(BrokenChain::Missing { expected: 1 })));
+        let all = folded.into_iter().chain(without);
+        Ok(all.map(|(id, folded)| judge(id, rows.get(&id), folded, &disordered)).collect())
+    }
+
+    async fn rows(&self, after: OrderId, upto: OrderId) -> Result<BTreeMap<OrderId, Row>, StoreError> {
+        let rows = sqlx::query_as(ROWS).bind(after.0).bind(upto.0).fetch_all(self.store.pool()).await?;
+        Ok(rows.into_iter().map(|row: Row| (OrderId(row.order_id), row)).collect())
     }
 }
 
-fn judge(id: OrderId, row: Option<&Row>, folded: Result<Order, String>, disordered: &[Uuid]) -> OrderFact {
+fn judge(
+    id: OrderId,
+    row: Option<&Row>,
+    folded: Result<Order, BrokenChain>,
+    disordered: &[Uuid],
+) -> OrderFact {
     let (order, mut chain) = match folded {
         Ok(order) => (Some(order), None),
-        Err(why) => (None, Some(why)),
+        Err(why) => (None, Some(why.to_string())),
     };
     let mut against_row = None;
     match (&order, row) {
@@ -104,6 +125,9 @@ fn judge(id: OrderId, row: Option<&Row>, folded: Result<Order, String>, disorder
                 chain = Some(format!("event {} is not the one the order's row remembers", order.version));
             }
             against_row = differs(order, row);
+        }
+        (Some(order), Some(row)) if order.ended.is_some() => {
+            against_row = Some(format!("its row stands at event {} of {}", row.version, order.version));
         }
         (Some(_), None) => against_row = Some("events without an order".to_owned()),
         _ => {}
@@ -121,7 +145,14 @@ fn judge(id: OrderId, row: Option<&Row>, folded: Result<Order, String>, disorder
 }
 
 fn differs(order: &Order, row: &Row) -> Option<String> {
-    let state = order.public_state().as_str();
-    let same = row.state == state && row.open == order.ended.is_none() && i64::from(row.told) == order.told;
-    (!same).then(|| format!("the row says {} and the events say {state}", row.state))
+    let word = |is_open: bool| if is_open { "open" } else { "ended" }.to_owned();
+    let (state, customer) = (order.public_state().as_str(), order.created.customer);
+    let pairs = [
+        ("state", row.state.clone(), state.to_owned()),
+        ("customer", row.customer_id.to_string(), customer.to_string()),
+        ("order", word(row.open), word(order.ended.is_none())),
+        ("count of what was told", row.told.to_string(), order.told.to_string()),
+    ];
+    let (what, by_row, by_events) = pairs.into_iter().find(|(_, by_row, by_events)| by_row != by_events)?;
+    Some(format!("its row says that its {what} is {by_row}, and its events say {by_events}"))
 }

@@ -72,6 +72,7 @@ impl Row {
         let stored = |event: &Recorded| EventRow {
             order_id: self.order.id.0,
             version: i32::try_from(event.version).expect("few events"),
+            sequence: event.sequence.map(|sequence| i16::try_from(sequence).expect("few events")),
             kind: event.kind.clone(),
             schema_version: SCHEMA_VERSION.cast_signed(),
             payload: event.payload.clone(),

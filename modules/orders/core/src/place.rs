@@ -17,7 +17,7 @@ use crate::{
     spans::{self, Shared},
 };
 
-const EXISTING: &str = "select order_id, version, type as kind, schema_version, payload, hash, at, traceparent \
+const EXISTING: &str = "select order_id, version, sequence, type as kind, schema_version, payload, hash, at, traceparent \
      from order_event where order_id = any($1) and version = 1";
 const INSERT_ORDERS: &str = "insert into orders (order_id, customer_id, slot, placed_at, state, version, told, hash, response, open, due_at) \
      select o, customer, slot, at, 'placed', 1, 1, hash, response, true, at \

@@ -21,7 +21,7 @@ const DUE: &str = "select order_id from orders where open and slot = any($1) \
      and (due_at <= $2 or due_at > $3) and order_id <> all($4) order by due_at limit $5";
 const LOAD_ROWS: &str =
     "select order_id, version, hash, asked, waiting, due_at from orders where order_id = any($1)";
-const LOAD_EVENTS: &str = "select order_id, version, type as kind, schema_version, payload, hash, at, traceparent \
+const LOAD_EVENTS: &str = "select order_id, version, sequence, type as kind, schema_version, payload, hash, at, traceparent \
      from order_event where order_id = any($1) order by order_id, version";
 const VERSIONS: &str = "select order_id, version from orders where order_id = any($1)";
 pub(crate) const INSERT_EVENTS: &str = "insert into order_event (order_id, version, sequence, type, schema_version, payload, \
@@ -57,6 +57,8 @@ struct OrderRow {
 pub(crate) struct EventRow {
     pub(crate) order_id: Uuid,
     pub(crate) version: i32,
+    /// Counts those that are told.
+    pub(crate) sequence: Option<i16>,
     pub(crate) kind: String,
     pub(crate) schema_version: i16,
     pub(crate) payload: Json,
@@ -74,6 +76,9 @@ pub(crate) enum BrokenChain {
     /// A hash does not fit its event and the one before.
     #[error("event {version} was changed")]
     Changed { version: i64 },
+    /// It is not told, or as another than it is.
+    #[error("event {version} is not told under its number")]
+    Numbered { version: i64 },
     /// The stream ends before, or otherwise than, its row says.
     #[error("the tail is cut off after event {version}")]
     Tail { version: i64 },
@@ -220,9 +225,14 @@ pub(crate) fn fold(id: OrderId, stream: Vec<EventRow>) -> Result<Order, BrokenCh
         let previous = order.as_ref().map_or(chain::START, |order| order.hash);
         let expected = order.as_ref().map_or(1, |order| order.version + 1);
         let (event, hash) = verify(id, expected, &previous, &row)?;
+        let is_told = event.is_public();
         match &mut order {
             Some(order) => order.apply(&event, row.at, hash),
             None => order = Some(first(id, event, &row, hash)?),
+        }
+        let told = order.as_ref().map(|order| order.told).filter(|_| is_told);
+        if row.sequence.map(i64::from) != told {
+            return Err(BrokenChain::Numbered { version: expected });
         }
     }
     order.ok_or(BrokenChain::Missing { expected: 1 })

@@ -1,5 +1,7 @@
 //! What this module says of itself, for the audit.
 
+use std::fmt;
+
 use banyan_kernel::{Currency, Money, OrderId};
 use banyan_store::StoreError;
 use sqlx::{Row, postgres::PgRow};
@@ -10,7 +12,8 @@ pub(crate) const FACTS: &str = "select p.order_id, p.state, p.amount_minor, p.cu
      coalesce(sum(case when e.debit = 'held' then e.amount_minor when e.credit = 'held' then -e.amount_minor end), 0)::int8 as held, \
      coalesce(sum(e.amount_minor) filter (where e.debit = 'cash'), 0)::int8 as captured, \
      coalesce(sum(e.amount_minor) filter (where e.credit = 'cash'), 0)::int8 as refunded, \
-     coalesce((select sum(r.amount_minor) from refund r where r.order_id = p.order_id and r.state = 'done'), 0)::int8 as given_back \
+     coalesce((select sum(r.amount_minor) from refund r where r.order_id = p.order_id and r.state = 'done'), 0)::int8 as given_back, \
+     array(select distinct e.currency from ledger_entry e where e.payment_id = p.order_id order by 1) as currencies \
      from payment p left join ledger_entry e on e.payment_id = p.order_id \
      where p.order_id > $1 and p.order_id <= $2 group by p.order_id order by p.order_id";
 
@@ -33,8 +36,20 @@ pub struct PaymentFact {
     pub refunded_minor: i64,
     /// Given back by staff, by the refunds themselves.
     pub given_back_minor: i64,
+    /// What its entries are in: one, or none where nothing moved.
+    pub currencies: Vec<String>,
     /// Counts the events told.
     pub version: i64,
+}
+
+impl fmt::Display for PaymentFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { state, held_minor, captured_minor, refunded_minor, .. } = self;
+        write!(
+            f,
+            "{state}: by its ledger {held_minor} held, {captured_minor} taken, {refunded_minor} given back"
+        )
+    }
 }
 
 impl Payments {
@@ -59,6 +74,7 @@ fn fact(row: &PgRow) -> Result<PaymentFact, sqlx::Error> {
         captured_minor: row.try_get("captured")?,
         refunded_minor: row.try_get("refunded")?,
         given_back_minor: row.try_get("given_back")?,
+        currencies: row.try_get("currencies")?,
         version: row.try_get("version")?,
     })
 }

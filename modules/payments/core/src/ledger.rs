@@ -1,6 +1,8 @@
 //! The ledger: each movement is one row that debits one account and credits another, so that all sums to
 //! zero by its form; and each movement is told as one event of the same number.
 
+use std::fmt;
+
 use banyan_kernel::{Context, Money, OrderId, Timestamp};
 use banyan_store::{StoreError, Tell, Write};
 use payments_api::{PaymentAuthorised, PaymentCaptured, PaymentRefunded, PaymentVoided};
@@ -135,6 +137,14 @@ pub struct LedgerViolation {
     pub cash_minor: i64,
     /// What the state says.
     pub cash_expected_minor: i64,
+}
+
+impl fmt::Display for LedgerViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor } = self;
+        write!(f, "{order}: its payment is {state}; by the ledger {held_minor} is held and should be ")?;
+        write!(f, "{held_expected_minor}, {cash_minor} is in the till and should be {cash_expected_minor}")
+    }
 }
 
 impl Payments {

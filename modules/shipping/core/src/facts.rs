@@ -1,5 +1,7 @@
 //! What this module says of itself, for the audit.
 
+use std::fmt;
+
 use banyan_kernel::OrderId;
 use banyan_store::StoreError;
 use sqlx::{Row, postgres::PgRow};
@@ -24,6 +26,12 @@ pub struct ShipmentFact {
     pub version: i64,
     /// The last of orders' events applied; 0 where none was.
     pub orders_seen: i64,
+}
+
+impl fmt::Display for ShipmentFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.state)
+    }
 }
 
 impl Shipping {

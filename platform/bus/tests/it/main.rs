@@ -1,5 +1,6 @@
 //! The local bus on real PostgreSQL, held to the suite every bus is held to.
 
+mod fencing;
 mod local;
 mod speed;
 

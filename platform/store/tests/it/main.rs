@@ -1,3 +1,4 @@
 //! The store on real PostgreSQL.
 
 mod fence;
+mod slots;

@@ -78,11 +78,29 @@ async fn a_tail_rewritten_whole_is_seen() {
 
 #[tokio::test]
 async fn a_row_that_is_not_the_fold_is_seen() {
-    let says = |state: &str| format!("the row says {state} and the events say placed");
-    check("update orders.orders set state = 'shipped' where IT", None, Some(&says("shipped"))).await;
-    check("update orders.orders set open = false where IT", None, Some(&says("placed"))).await;
-    check("update orders.orders set told = 2 where IT", None, Some(&says("placed"))).await;
+    let says = |what: &str| format!("its row says that its {what}");
+    let set = async |change: &str, what: &str| {
+        check(&format!("update orders.orders set {change} where IT"), None, Some(&says(what))).await;
+    };
+    set("state = 'shipped'", "state is shipped, and its events say placed").await;
+    set("open = false", "order is ended, and its events say open").await;
+    set("told = 2", "count of what was told is 2, and its events say 1").await;
+    let (theirs, other) = (Uuid::from_u128(1), Uuid::from_u128(7));
+    let customer = format!("customer is {other}, and its events say {theirs}");
+    set(&format!("customer_id = '{other}'"), &customer).await;
     check("delete from orders.orders where IT", None, Some("events without an order")).await;
+}
+
+/// It would be told to nobody, or be missed by whoever heard of it.
+#[tokio::test]
+async fn an_event_told_under_another_number_is_seen() {
+    let changed = |sequence: &str, version: u8| {
+        format!("update orders.order_event set sequence = {sequence} where IT and version = {version}")
+    };
+    for (sequence, version) in [("2", 1), ("null", 1), ("2", 3)] {
+        let named = format!("event {version} is not told under its number");
+        check(&changed(sequence, version), Some(&named), None).await;
+    }
 }
 
 #[tokio::test]

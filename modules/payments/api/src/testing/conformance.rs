@@ -24,6 +24,9 @@ pub trait UnderTest: Send + Sync {
     async fn book(&self, order: OrderId) -> Vec<String>;
 }
 
+/// So often is asked again: longer than a breaker stays open, and short enough for what never ends to be seen.
+const ROUNDS_MAX: u32 = 2_000;
+
 /// Asks until there is an answer: `Pending` and `Unavailable` mean to ask again, with the same id.
 ///
 /// # Panics
@@ -32,7 +35,7 @@ pub async fn ask_until_settled<A, F>(on: &dyn UnderTest, ask: impl Fn() -> F) ->
 where
     F: Future<Output = Vec<Answer<A>>>,
 {
-    for _ in 0..10_000 {
+    for _ in 0..ROUNDS_MAX {
         match ask().await.into_iter().next().expect("an answer per item") {
             Answer::Pending | Answer::Unavailable(_) => on.settle().await,
             answer => return answer,
@@ -223,6 +226,7 @@ async fn a_later_attempt_owns_what_it_finds(on: &dyn UnderTest) {
         assert_eq!(take(on, order, 3).await, taken, "the undo is of what was found, and its do stays done");
     }
     assert_eq!(code(hold(on, order, 1, GOOD).await), Refusal::EXPIRED);
+    assert_eq!(code(take(on, order, 2).await), Refusal::EXPIRED);
     assert_eq!(on.book(order).await, ["authorised", "captured", "refunded"]);
 }
 
@@ -250,7 +254,7 @@ async fn answers_come_in_the_order_asked(on: &dyn UnderTest) {
         methods.iter().enumerate().map(one).collect::<Vec<_>>()
     };
     let mut codes = Vec::new();
-    for _ in 0..1_000 {
+    for _ in 0..ROUNDS_MAX {
         codes = on.port().authorise(batch()).await.into_iter().map(code).collect();
         if !codes.contains(&"pending".to_owned()) {
             break;

@@ -28,6 +28,9 @@ pub trait UnderTest: Send + Sync {
     async fn ship(&self, order: OrderId);
 }
 
+/// So often is asked again: longer than a breaker stays open, and short enough for what never ends to be seen.
+const ROUNDS_MAX: u32 = 2_000;
+
 /// Asks until there is an answer: `Pending` and `Unavailable` mean to ask again, with the same id.
 ///
 /// # Panics
@@ -36,7 +39,7 @@ pub async fn ask_until_settled<A, F>(on: &dyn UnderTest, ask: impl Fn() -> F) ->
 where
     F: Future<Output = Vec<Answer<A>>>,
 {
-    for _ in 0..10_000 {
+    for _ in 0..ROUNDS_MAX {
         match ask().await.into_iter().next().expect("an answer per item") {
             Answer::Pending | Answer::Unavailable(_) => on.settle().await,
             answer => return answer,

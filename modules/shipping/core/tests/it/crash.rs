@@ -12,6 +12,9 @@ use tokio::runtime::Builder;
 
 use crate::world::{SECRET, World, store};
 
+/// Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 async fn ask(shipping: &shipping_core::Shipping, order: OrderId, undo: bool) -> bool {
     if undo {
         shipping.cancel(vec![cancel(order, 1)]).await[0] != Answer::Pending
@@ -40,9 +43,12 @@ async fn killed_at_any_moment_each_effect_happens_once() {
         let order = order(&format!("crash-{n}"));
         for undo in [false, true] {
             ask_and_die(&world, order, undo, Duration::from_micros(n * 1_500)).await;
-            while !ask(&world.shipping, order, undo).await {
-                world.settle().await;
-            }
+            let finished_by_another = async {
+                while !ask(&world.shipping, order, undo).await {
+                    world.settle().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, finished_by_another).await.expect("it is finished by another");
         }
         let book = world.book(order).await;
         assert_eq!(book, ["shipment_booked", "shipment_cancelled"], "killed after {} µs", n * 1_500);
