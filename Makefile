@@ -15,6 +15,7 @@ run: ## Builds the shop, starts it, plays the sample into it, reports, and serve
 test: check ## Everything that must be true, on real processes; no time is asserted
 	@sh app/postgres.sh target/everything/debug
 	cargo test $(EVERYTHING) --no-fail-fast -- --test-threads=$(CI_LOAD)
+	@EXAMPLES=5 SEED=1 BANYAN_BIN=target/everything/debug/banyan sh lab/schemathesis.sh
 
 edit: ## The edit loop: the default members' tests alone
 	cargo test

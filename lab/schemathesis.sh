@@ -7,6 +7,10 @@ root=$(pwd)
 examples=${EXAMPLES:-200}
 banyan=${BANYAN_BIN:-target/release/banyan}
 venv=target/schemathesis
+if ! command -v python3 >/dev/null || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    echo "schemathesis is skipped: it needs python3 with venv (root: apt-get install python3-venv, or your system's way)"
+    exit 0
+fi
 [ -x "$venv/bin/schemathesis" ] || { python3 -m venv "$venv"; "$venv/bin/pip" -q install schemathesis==4.32.5; }
 data=$(mktemp -d); chmod 711 "$data"
 "$banyan" serve --data "$data/shop" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \

@@ -49,6 +49,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+pub(crate) use products::PRICE_MINOR_MAX;
 pub use streams::Streams;
 pub use webhooks::Webhooks;
 

@@ -22,7 +22,7 @@ use super::{
 /// Most products put in one call.
 const PRODUCTS_MAX: usize = 200;
 /// One hundred million in major units.
-const PRICE_MINOR_MAX: i64 = 10_000_000_000;
+pub(crate) const PRICE_MINOR_MAX: i64 = 10_000_000_000;
 const SEARCH_CHARACTERS_MAX: usize = 200;
 const CATEGORY_CHARACTERS_MAX: usize = 100;
 const DESCRIPTION_CHARACTERS_MAX: usize = 2_000;

@@ -8,6 +8,8 @@ use std::{
 use banyan_kernel::{Currency, Line, Quantity, Sku};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::api::PRICE_MINOR_MAX;
+
 /// Longest line; a basket of 200 lines takes a fifth of it.
 pub const LINE_BYTES_MAX: usize = 65_536;
 /// Most lines of a basket, the API's limit.
@@ -18,7 +20,6 @@ const FORMAT: u32 = 1;
 const TEXT_CHARS_MAX: usize = 64;
 const NAME_CHARS_MAX: usize = 200;
 const CATEGORY_CHARS_MAX: usize = 100;
-const PRICE_MINOR_MAX: i64 = 1 << 53;
 const STOCK_MAX: i64 = 1_000_000;
 
 /// The first line of a file.
@@ -262,10 +263,11 @@ fn word(what: &str, text: &str) -> Result<(), String> {
 }
 
 fn text(what: &str, text: &str, chars_max: usize) -> Result<(), String> {
-    if !text.trim().is_empty() && text.chars().count() <= chars_max {
+    let plain = !text.chars().any(char::is_control);
+    if plain && !text.trim().is_empty() && text.chars().count() <= chars_max {
         return Ok(());
     }
-    Err(format!("{what} is not 1 to {chars_max} characters"))
+    Err(format!("{what} is not 1 to {chars_max} characters, none of them a control character"))
 }
 
 fn range(what: &str, number: i64, least: i64, most: i64) -> Result<(), String> {
@@ -407,6 +409,8 @@ mod tests {
     #[test]
     fn products_out_of_range_are_broken() {
         check(&PRODUCT.replace("129", "0").replace("P1", "P2"), "price_minor is 0");
+        check(&PRODUCT.replace("129", "10000000001").replace("P1", "P2"), "price_minor is 10000000001");
+        check(&PRODUCT.replace("MILK", "MI\\nLK").replace("P1", "P2"), "none of them a control character");
         check(&PRODUCT.replace(":4}", ":-4}").replace("P1", "P2"), "stock is -4");
         check(&PRODUCT.replace("MILK", " ").replace("P1", "P2"), "the name is not 1 to 200");
         check(&PRODUCT.replace("DAIRY", &"D".repeat(101)), "the category is not 1 to 100");

@@ -17,12 +17,13 @@ impl Report {
         let rate = |per_s: Option<f64>| per_s.map_or_else(|| "-".to_owned(), |per_s| format!("{per_s:.1}/s"));
         let ratio =
             self.yardstick.map_or_else(String::new, |it| format!(", {:.2} of the yardstick", it.ratio));
+        let seen = self.tally.to_string();
+        let seen = if seen.is_empty() { "nothing to play".to_owned() } else { seen };
         let lines = [
             format!("Replay of {} ({}), run {}, started {started}", self.file, self.file_id, self.run),
             format!(
-                "  {} baskets: {}, {} lines skipped",
+                "  {} baskets: {seen}, {} lines skipped",
                 grouped(self.tally.done),
-                self.tally,
                 grouped(self.skipped)
             ),
             format!(
