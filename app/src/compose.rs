@@ -9,7 +9,7 @@ use banyan_bus::{
 use banyan_host::{Module, Reconciler};
 use banyan_kernel::Clock;
 use banyan_net::outbound::{self, Callee};
-use banyan_store::{Schema, Store, role_of, role_password, sqlx::postgres::PgConnectOptions};
+use banyan_store::{Schema, Store, StoreError, role_of, role_password, sqlx::postgres::PgConnectOptions};
 use catalog_api::Catalog;
 use catalog_core::{CachedCatalog, ProductCache};
 use inventory_api::Inventory;
@@ -81,6 +81,19 @@ impl Stores {
     #[must_use]
     pub fn all(&self) -> Vec<Store> {
         self.0.values().cloned().collect()
+    }
+
+    /// Begins a new incarnation of every schema: what the database told is not continued but told anew, since it was
+    /// restored.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn raise_epochs(&self) -> Result<(), StoreError> {
+        for store in self.0.values() {
+            let epoch = store.fence().raise().await?;
+            tracing::warn!(schema = store.schema(), epoch, "a restored database: its epoch is raised");
+        }
+        Ok(())
     }
 
     /// The edge's own, whose role may read the server's statistics.

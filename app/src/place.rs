@@ -39,6 +39,9 @@ pub enum PlaceError {
     },
 }
 
+/// Says of which file the database was restored.
+const RESTORED: &str = "restored.json";
+
 /// A data folder, held by this process alone.
 pub struct Place {
     root: PathBuf,
@@ -112,6 +115,29 @@ impl Place {
             gateway: format!("sk_sandbox_{}", hex::encode(drawn::<24>())),
             control: hex::encode(drawn::<24>()),
         })
+    }
+
+    /// Notes that the database is a restored one: the next start must know.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mark_restored(&self, from: &Path) -> Result<(), PlaceError> {
+        write(&self.root, RESTORED, &from)
+    }
+
+    /// Whether the database is a restored one, on which nobody has written yet.
+    #[must_use]
+    pub fn is_restored(&self) -> bool {
+        self.root.join(RESTORED).exists()
+    }
+
+    /// The shop has seen to it. Killed before this, it does so again, which does no harm.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub fn forget_restored(&self) -> Result<(), PlaceError> {
+        let path = self.root.join(RESTORED);
+        fs::remove_file(&path).map_err(failed(path))
     }
 
     fn kept<T: Serialize + for<'de> Deserialize<'de>>(

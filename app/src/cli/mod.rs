@@ -1,10 +1,11 @@
-//! The command line. Every command but `serve`, `run` and `sandbox` is a client of a running shop and needs
-//! no database: it finds the shop's addresses and key in the data folder.
+//! The command line. Every command but `serve`, `run`, `sandbox`, `backup` and `restore` is a client of a running shop and
+//! needs no database: it finds the shop's addresses and key in the data folder.
 
 #[macro_use]
 mod out;
 
 mod audit;
+mod backup;
 mod client;
 mod dead_letters;
 mod faults;
@@ -90,6 +91,10 @@ enum Command {
     Dlq(dead_letters::DeadLetterCommand),
     /// Forgets a person.
     Forget(forget::ForgetArgs),
+    /// Copies a running shop's private database into a file.
+    Backup(backup::BackupArgs),
+    /// Puts such a copy in the place of a stopped shop's private database.
+    Restore(backup::RestoreArgs),
     /// Prints which PostgreSQL server a private database would run on.
     Postgres,
     /// Deletes a stopped shop's data folder.
@@ -160,6 +165,8 @@ async fn execute(cli: Cli, file: &settings::File, swap: Swap) -> Result<ExitCode
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
         Command::Forget(args) => forget::forget(&common, args).await,
+        Command::Backup(args) => backup::backup(&common, &args).await,
+        Command::Restore(args) => backup::restore(&common, &args).await,
         Command::Postgres => postgres(&common),
         Command::Reset(args) => reset::reset(&common, &args),
     }

@@ -20,6 +20,7 @@ mod e6;
 mod e7;
 mod h3;
 mod h4;
+mod i3;
 mod j1;
 mod j10;
 mod j2;
@@ -58,6 +59,7 @@ pub const ROWS: &[Row] = &[
     e7::ROW,
     h3::ROW,
     h4::ROW,
+    i3::ROW,
     j1::ROW,
     j2::ROW,
     j3::ROW,

@@ -52,6 +52,38 @@ pub enum Error {
         /// Who would run the server.
         user: String,
     },
+    /// A program that not every package of a server brings.
+    #[error(
+        "there is no {tool} in {bin_dir}: install your system's postgresql-client package of that version"
+    )]
+    NoTool {
+        /// Which.
+        tool: &'static str,
+        /// Where it was looked for.
+        bin_dir: PathBuf,
+    },
+    /// No server runs that could be copied.
+    #[error("no database runs in {dir}: start the shop, then back it up")]
+    NotRunning {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// `pg_basebackup` did not end well.
+    #[error("the database in {dir} could not be copied: {message}")]
+    BackupFailed {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its words.
+        message: String,
+    },
+    /// A file that holds no data directory.
+    #[error("{file} is no backup, or not a whole one ({message})")]
+    NotABackup {
+        /// The file.
+        file: PathBuf,
+        /// The words of `tar`.
+        message: String,
+    },
     /// Root may not run PostgreSQL and there is nobody to run it as.
     #[error(
         "PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody: \

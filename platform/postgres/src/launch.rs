@@ -61,7 +61,7 @@ async fn adopt_or_start(site: &Site) -> Result<Running, Error> {
 }
 
 /// Adopts a live server once it says itself that it is the one of this directory.
-async fn adopt(site: &Site, found: Postmaster) -> Result<Running, Error> {
+pub(crate) async fn adopt(site: &Site, found: Postmaster) -> Result<Running, Error> {
     let pid = found.pid;
     let in_use = |why: String| Error::InUse { dir: site.data_dir.clone(), pid: Some(pid), why };
     let deadline = Instant::now() + site.ready_within;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use banyan_postgres::{Cluster, StopMode, find};
+use banyan_postgres::{Cluster, Error, StopMode, backup, find, is_running, restore};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -46,6 +46,34 @@ async fn a_database_is_created_once() {
     one.and(other).unwrap();
     cluster.create_database("a \"shop\"").await.unwrap();
     assert_eq!(ask(&cluster, "SELECT count(*)::text FROM pg_database WHERE datname LIKE 'a %'").await, "1");
+}
+
+#[tokio::test]
+async fn a_copy_taken_while_it_works_is_a_cluster_again() {
+    let scratch = Scratch::new();
+    let cluster = scratch.start().await.unwrap();
+    tell(&cluster, "CREATE TABLE t AS SELECT 7 AS n").await;
+    let (data_dir, file) = (cluster.data_dir().to_owned(), cluster.data_dir().with_extension("backup"));
+    assert!(backup(&data_dir, &file).await.unwrap() > 10 << 20);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(backup(&data_dir, &file).await.is_err(), "a backup is never written over");
+    tell(&cluster, "UPDATE t SET n = 8").await;
+    assert!(restore(&file, &data_dir).await.is_err(), "nor is a data directory");
+    cluster.stop(StopMode::Fast).await.unwrap();
+    assert!(!is_running(&data_dir));
+    let other = data_dir.with_extension("other");
+    assert!(matches!(backup(&data_dir, &other).await, Err(Error::NotRunning { .. })));
+    fs::remove_dir_all(&data_dir).unwrap();
+    fs::write(&other, "no archive").unwrap();
+    assert!(matches!(restore(&other, &data_dir).await, Err(Error::NotABackup { .. })));
+    let whole = fs::read(&file).unwrap();
+    fs::write(&other, &whole[..whole.len() / 2]).unwrap();
+    assert!(matches!(restore(&other, &data_dir).await, Err(Error::NotABackup { .. })));
+    assert!(!data_dir.exists(), "whole, or not at all");
+    restore(&file, &data_dir).await.unwrap();
+    let again = scratch.start().await.unwrap();
+    assert_eq!(ask(&again, "SELECT n::text FROM t").await, "7");
+    again.stop(StopMode::Fast).await.unwrap();
 }
 
 #[tokio::test]
