@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
-use crate::api::body::Body;
-use crate::faults::Fault;
+use crate::{api::body::Body, faults::Fault};
 
 /// Orders named in a cell.
 const EXAMPLES_MAX: usize = 5;

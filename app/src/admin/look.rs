@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
-use crate::api::body::Body;
 use crate::{
+    api::body::Body,
     audit::{self, Audit},
     observe::Holder,
 };

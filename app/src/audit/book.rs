@@ -71,7 +71,7 @@ pub(super) async fn read(outside: &Outside, client: &reqwest::Client) -> Result<
         let answer = client.get(url).bearer_auth(control).send().await.map_err(failed)?;
         let page: Page = answer.error_for_status().map_err(failed)?.json().await.map_err(failed)?;
         book.lines += page.entries.len() as u64;
-        page.entries.iter().for_each(|entry| book.add(entry));
+        page.entries.into_iter().for_each(|entry| book.add(entry));
         if !page.more {
             return Ok(Some(book));
         }
@@ -80,29 +80,29 @@ pub(super) async fn read(outside: &Outside, client: &reqwest::Client) -> Result<
 }
 
 impl Book {
-    fn add(&mut self, entry: &Entry) {
-        let (kind, id) = (entry.kind.as_str(), entry.id.clone().unwrap_or_default());
-        let Some(order) = entry.order.as_deref().and_then(|order| order.parse().ok()) else {
+    fn add(&mut self, entry: Entry) {
+        let Entry { kind, order, id, amount_minor, currency, shipment } = entry;
+        let id = id.unwrap_or_default();
+        let Some(order) = order.as_deref().and_then(|order| order.parse().ok()) else {
             // What was refused left nothing behind.
-            if !matches!(kind, "declined" | "shipment_refused") {
-                let order = entry.order.as_deref().unwrap_or("none");
+            if !matches!(kind.as_str(), "declined" | "shipment_refused") {
+                let order = order.as_deref().unwrap_or("none");
                 self.nameless.push(format!("{kind} {id}, of the order {order:?}"));
             }
             return;
         };
         let done = self.orders.entry(order).or_default();
-        match kind {
+        match kind.as_str() {
             "authorised" => done.authorised += 1,
             "captured" => {
                 done.captures += 1;
-                done.captured_minor += entry.amount_minor;
+                done.captured_minor += amount_minor;
             }
             "cancelled" => done.voided += 1,
-            "refunded" => done.refunded_minor += entry.amount_minor,
+            "refunded" => done.refunded_minor += amount_minor,
             "shipment_booked" => {
                 done.booked += 1;
-                let tracking = entry.shipment.as_ref().map(|parcel| parcel.tracking.clone());
-                done.parcels.insert(id, tracking.unwrap_or_default());
+                done.parcels.insert(id, shipment.map(|parcel| parcel.tracking).unwrap_or_default());
             }
             "shipment_cancelled" => {
                 done.cancelled += 1;
@@ -110,7 +110,7 @@ impl Book {
             }
             _ => return,
         }
-        done.currencies.extend(entry.currency.as_ref().map(|currency| currency.to_uppercase()));
+        done.currencies.extend(currency.map(|currency| currency.to_uppercase()));
     }
 }
 

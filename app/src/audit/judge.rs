@@ -51,7 +51,8 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>,
         audit.violated("replay", format!("{id}: asked again it would answer otherwise than the first time"));
     }
     let Some(order) = &fact.order else { return };
-    let done = book.map(|book| book.orders.get(&id).cloned().unwrap_or_default());
+    let nothing = Done::default();
+    let done = book.map(|book| book.orders.get(&id).unwrap_or(&nothing));
     match order.ended {
         Some(ended) if ended + DELIVERY <= now || delivered(facts, order) => {
             audit.settled += 1;
@@ -70,7 +71,7 @@ fn delivered(facts: &Facts, order: &Order) -> bool {
         && facts.mails.as_ref().is_some_and(|fact| heard(fact.orders_seen))
 }
 
-fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now: Timestamp) {
+fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>, now: Timestamp) {
     audit.open += 1;
     let id = facts.id;
     if order.public_state() == OrderState::Stuck {
@@ -91,10 +92,10 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>, now
     }
 }
 
-fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
+fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
     let end = if order.public_state() == OrderState::Shipped { Kind::Shipped } else { Kind::Cancelled };
     told_once(audit, facts, end);
-    currency(audit, facts, order, done.as_ref());
+    currency(audit, facts, order, done);
     if end == Kind::Shipped {
         shipped(audit, facts, order, done);
     } else {
@@ -115,7 +116,7 @@ fn told_once(audit: &mut Audit, facts: &Facts, end: Kind) {
     }
 }
 
-fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) {
+fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
     let given_back = facts.payment.as_ref().map_or(0, |payment| payment.given_back_minor);
     let (id, owed) = (facts.id, order.created.total.minor - given_back);
     match &facts.reservation {
@@ -137,7 +138,7 @@ fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<Done>) 
         audit.violated("once", format!("{id} was shipped, and its shipment is {is}"));
     }
     let Some(done) = done else { return };
-    parcel(audit, facts, &done);
+    parcel(audit, facts, done);
     if done.captured_minor - done.refunded_minor != owed {
         audit.violated(
             "money",
@@ -175,7 +176,7 @@ fn parcel(audit: &mut Audit, facts: &Facts, done: &Done) {
     }
 }
 
-fn cancelled(audit: &mut Audit, facts: &Facts, done: Option<Done>) {
+fn cancelled(audit: &mut Audit, facts: &Facts, done: Option<&Done>) {
     let id = facts.id;
     let kept = |r: &ReservationFact| {
         matches!(r.state, ReservationState::Held | ReservationState::Committed | ReservationState::Shipped)

@@ -151,7 +151,7 @@ pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<Exit
 
 /// What is read of the standard variables of OpenTelemetry.
 fn traces() -> impl Iterator<Item = (String, String, String)> {
-    trace_variables().into_iter().map(|variable| {
+    trace_variables().iter().map(|variable| {
         let said = std::env::var(variable.name).ok().filter(|value| !value.is_empty());
         let origin = match (&said, variable.default) {
             (Some(_), _) => "environment",

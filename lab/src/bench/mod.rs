@@ -118,26 +118,27 @@ fn print(n: u32, who: &str, slice: Slice) -> Slice {
     slice
 }
 
+/// Of nothing: no number.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 fn conclude(alone: &[Slice], whole: &[Slice]) {
-    let median = |slices: &[Slice], of: &dyn Fn(&Slice) -> f64| {
-        let mut all: Vec<f64> = slices.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        all.get(all.len() / 2).copied()
-    };
-    let shop = median(whole, &|slice| slice.per_s).unwrap_or(f64::NAN);
-    let wal = median(whole, &|slice| slice.spent.wal_bytes / slice.orders).unwrap_or(f64::NAN);
+    let shop = median(whole.iter().map(|slice| slice.per_s));
+    let wal = median(whole.iter().map(|slice| slice.spent.wal_bytes / slice.orders));
     println!(
         "shop         {shop:.0} orders/s, {:.1} KB of WAL per order beside the yardstick's ~{YARDSTICK_WAL_KB} KB",
         wal / 1e3
     );
-    if let Some(yardstick) = median(alone, &|slice| slice.per_s) {
-        let mut ratios: Vec<f64> = alone.iter().zip(whole).map(|(a, b)| b.per_s / a.per_s).collect();
-        ratios.sort_by(f64::total_cmp);
-        println!("yardstick    {yardstick:.0} orders/s");
+    if !alone.is_empty() {
+        println!("yardstick    {:.0} orders/s", median(alone.iter().map(|slice| slice.per_s)));
+        let ratios = alone.iter().zip(whole).map(|(alone, whole)| whole.per_s / alone.per_s);
         println!(
             "ratio        {:.2} (median of {} pairs; goal {GOAL})",
-            ratios[ratios.len() / 2],
-            ratios.len()
+            median(ratios),
+            alone.len().min(whole.len())
         );
     }
     let total: f64 = whole.iter().flat_map(|slice| slice.spent.cpu_ms).sum();

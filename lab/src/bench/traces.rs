@@ -3,7 +3,7 @@
 use banyan_host::testing::Receiver;
 use banyan_lab::stage::{ShopOptions, ShopProcess, Stage};
 
-use super::{BenchArgs, Slice, load::Load, of_shop};
+use super::{BenchArgs, Slice, load::Load, median, of_shop};
 
 /// One of the two.
 struct Side {
@@ -62,16 +62,7 @@ pub(super) async fn compare(stage: &Stage, args: &BenchArgs) {
 
 /// Spans that the shop says it could not send.
 async fn lost(shop: &ShopProcess) -> u64 {
-    let client = banyan_net::client().build().expect("a client");
-    let answer = client.get(format!("{}/metrics", shop.admin)).send().await.expect("an answer");
-    let text = answer.text().await.expect("a text");
-    let spans = text.lines().filter(|line| line.starts_with("banyan_traces_spans_total"));
-    let lost = spans.filter(|line| !line.contains("\"sent\""));
-    lost.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
-}
-
-fn median(ratios: impl Iterator<Item = f64>) -> f64 {
-    let mut ratios: Vec<f64> = ratios.collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+    let metrics = shop.metrics().await;
+    let spans = metrics.iter().filter(|(series, _)| series.starts_with("banyan_traces_spans_total"));
+    spans.filter(|(series, _)| !series.contains("\"sent\"")).map(|(_, lost)| *lost as u64).sum()
 }

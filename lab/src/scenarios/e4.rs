@@ -62,14 +62,12 @@ async fn play(cast: Cast) -> Shown {
 
 /// The sum of each metric over its labels.
 async fn read(shop: &ShopClient) -> BTreeMap<String, f64> {
-    let client = banyan_net::client().build().expect("a client");
-    let answer = client.get(format!("{}/metrics", shop.admin)).send().await.expect("an answer");
-    let text = answer.text().await.expect("a text");
     let mut sums = BTreeMap::new();
-    for line in text.lines().filter(|line| line.starts_with("banyan_")) {
-        let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let name = series.split('{').next().unwrap_or(series).to_owned();
-        *sums.entry(name).or_insert(0.0) += value.parse().unwrap_or(0.0);
+    for (series, value) in shop.metrics().await {
+        let name = series.split('{').next().unwrap_or(&series);
+        if name.starts_with("banyan_") {
+            *sums.entry(name.to_owned()).or_insert(0.0) += value;
+        }
     }
     sums
 }

@@ -44,12 +44,9 @@ async fn play(cast: Cast) -> Shown {
 
 /// How many writes there were, and how long each waited in the mean.
 async fn waited(shop: &ShopClient) -> (f64, f64) {
-    let client = banyan_net::client().build().expect("a client");
-    let answer = client.get(format!("{}/metrics", shop.admin)).send().await.expect("an answer");
-    let text = answer.text().await.expect("a text");
+    let metrics = shop.metrics().await;
     let sum = |name: &str| -> f64 {
-        let lines = text.lines().filter(|line| line.starts_with(name));
-        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+        metrics.iter().filter(|(series, _)| series.starts_with(name)).map(|(_, value)| value).sum()
     };
     let writes = sum("banyan_pool_wait_duration_seconds_count");
     (writes, 1e3 * sum("banyan_pool_wait_duration_seconds_sum") / writes.max(1.0))

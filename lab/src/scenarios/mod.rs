@@ -157,13 +157,18 @@ pub fn count(ended: &BTreeMap<String, Value>, state: &str) -> usize {
 
 /// What the audit finds untrue once everybody has heard of every end, by check.
 pub async fn findings(shop: &ShopClient) -> BTreeMap<String, String> {
+    violations(&last_audit(shop).await)
+}
+
+/// The audit once everybody has heard of every end.
+pub async fn last_audit(shop: &ShopClient) -> Value {
     let mut last = Value::Null;
     let judged = within(ENDED, "an audit without open orders", async || {
         last = shop.audit().await;
         (last["open"] == 0).then_some(())
     });
     judged.await.unwrap_or_else(|why| panic!("{why}: {last}"));
-    violations(&last)
+    last
 }
 
 /// The findings in a line.

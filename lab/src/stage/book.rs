@@ -80,6 +80,7 @@ impl Outside {
         let answer = request.send().await.expect("the carrier");
         assert!(answer.status().is_success(), "{}: {:?}", answer.status(), answer.text().await);
     }
+
     /// Holds money for something that is no order of this shop's.
     ///
     /// # Panics

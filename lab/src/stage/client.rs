@@ -229,4 +229,18 @@ impl ShopClient {
             line(3).parse().expect("a port"),
         )
     }
+
+    /// Each series of the shop's metrics as it stands: its name with its labels, and its value.
+    ///
+    /// # Panics
+    /// When the shop does not answer.
+    pub async fn metrics(&self) -> Vec<(String, f64)> {
+        let answer = self.http.get(format!("{}/metrics", self.admin)).send().await.expect("an answer");
+        let text = answer.text().await.expect("a text");
+        let read = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        };
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(read).collect()
+    }
 }

@@ -14,6 +14,7 @@ use crate::account::Account;
 use crate::binaries::{Binaries, find_for};
 use crate::cluster::ClusterConfig;
 use crate::error::{self, Error};
+use crate::initdb;
 use crate::launch;
 use crate::postmaster::Postmaster;
 use crate::site::Site;
@@ -88,8 +89,7 @@ pub async fn restore(from: &Path, data_dir: &Path) -> Result<(), Error> {
             return Err(Error::NotABackup { file: from.to_owned(), message });
         }
         fs::rename(&draft, data_dir).map_err(|error| failed("put in place", data_dir, error))?;
-        let synced = fs::File::open(above).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| failed("sync", above, error))
+        initdb::sync(data_dir, above)
     };
     let made = made.await;
     if made.is_err() {

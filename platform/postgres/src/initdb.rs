@@ -43,7 +43,7 @@ async fn make(site: &Site, above: &Path, draft: &Path) -> Result<(), Error> {
         .map_err(|error| failed(site, "make a directory in", above, error))?;
     run_initdb(site, draft).await?;
     match fs::rename(draft, &site.data_dir) {
-        Ok(()) => sync(site, above),
+        Ok(()) => sync(&site.data_dir, above),
         Err(_) if site.has_cluster() => {
             fs::remove_dir_all(draft).map_err(|error| failed(site, "remove", draft, error))
         }
@@ -74,9 +74,9 @@ async fn run_initdb(site: &Site, draft: &Path) -> Result<(), Error> {
 }
 
 /// The rename is durable once the folder above is.
-fn sync(site: &Site, above: &Path) -> Result<(), Error> {
+pub(crate) fn sync(data_dir: &Path, above: &Path) -> Result<(), Error> {
     let synced = fs::File::open(above).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| failed(site, "sync", above, error))
+    synced.map_err(|error| Error::io(data_dir, "sync", above, error))
 }
 
 /// Drafts are named after the process that makes them.

@@ -22,29 +22,42 @@ pub struct TraceVariable {
     pub is_secret: bool,
 }
 
+const VARIABLES: [TraceVariable; 16] = [
+    plain("OTEL_SDK_DISABLED", Some("false")),
+    plain("OTEL_TRACES_EXPORTER", None),
+    plain(ENDPOINT, None),
+    plain(TRACES_ENDPOINT, None),
+    plain("OTEL_EXPORTER_OTLP_PROTOCOL", Some("http/protobuf")),
+    plain("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None),
+    secret("OTEL_EXPORTER_OTLP_HEADERS"),
+    secret("OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+    plain("OTEL_EXPORTER_OTLP_TIMEOUT", Some("10000")),
+    plain("OTEL_SERVICE_NAME", Some(SERVICE)),
+    plain("OTEL_RESOURCE_ATTRIBUTES", None),
+    plain("OTEL_TRACES_SAMPLER", Some("parentbased_always_on")),
+    plain("OTEL_TRACES_SAMPLER_ARG", None),
+    plain("OTEL_BSP_MAX_QUEUE_SIZE", Some("2048")),
+    plain("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Some("512")),
+    plain("OTEL_BSP_SCHEDULE_DELAY", Some("5000")),
+];
+
+const fn plain(name: &'static str, default: Option<&'static str>) -> TraceVariable {
+    TraceVariable { name, default, is_secret: false }
+}
+
+const fn secret(name: &'static str) -> TraceVariable {
+    TraceVariable { name, default: None, is_secret: true }
+}
+
 /// All that are read.
 #[must_use]
-pub fn trace_variables() -> Vec<TraceVariable> {
-    let plain = |name, default| TraceVariable { name, default, is_secret: false };
-    let secret = |name| TraceVariable { name, default: None, is_secret: true };
-    vec![
-        plain("OTEL_SDK_DISABLED", Some("false")),
-        plain("OTEL_TRACES_EXPORTER", None),
-        plain(ENDPOINT, None),
-        plain(TRACES_ENDPOINT, None),
-        plain("OTEL_EXPORTER_OTLP_PROTOCOL", Some("http/protobuf")),
-        plain("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None),
-        secret("OTEL_EXPORTER_OTLP_HEADERS"),
-        secret("OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
-        plain("OTEL_EXPORTER_OTLP_TIMEOUT", Some("10000")),
-        plain("OTEL_SERVICE_NAME", Some(SERVICE)),
-        plain("OTEL_RESOURCE_ATTRIBUTES", None),
-        plain("OTEL_TRACES_SAMPLER", Some("parentbased_always_on")),
-        plain("OTEL_TRACES_SAMPLER_ARG", None),
-        plain("OTEL_BSP_MAX_QUEUE_SIZE", Some("2048")),
-        plain("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Some("512")),
-        plain("OTEL_BSP_SCHEDULE_DELAY", Some("5000")),
-    ]
+pub fn trace_variables() -> &'static [TraceVariable] {
+    &VARIABLES
+}
+
+/// What counts where a variable is not set.
+fn default(name: &str) -> &'static str {
+    VARIABLES.iter().find(|variable| variable.name == name).and_then(|it| it.default).unwrap_or_default()
 }
 
 /// Where traces go, and how.
@@ -80,17 +93,15 @@ impl TraceSettings {
             |text: String| text.split(',').any(|pair| pair.trim().starts_with("service.name="));
         let is_named = said("OTEL_SERVICE_NAME").is_some()
             || said("OTEL_RESOURCE_ATTRIBUTES").is_some_and(names_service);
-        let queue_spans_max = number(&said, "OTEL_BSP_MAX_QUEUE_SIZE", 2_048, 1_000_000)?;
+        let queue_spans_max = number(&said, "OTEL_BSP_MAX_QUEUE_SIZE", 1_000_000)?;
         Ok(Some(Self {
             endpoint,
             sampler: sampler(&said)?,
             service: (!is_named).then(|| SERVICE.to_owned()),
-            timeout: Duration::from_millis(
-                number(&said, "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000, 600_000)? as u64
-            ),
+            timeout: Duration::from_millis(number(&said, "OTEL_EXPORTER_OTLP_TIMEOUT", 600_000)? as u64),
             queue_spans_max,
-            batch_spans_max: number(&said, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, queue_spans_max)?,
-            delay: Duration::from_millis(number(&said, "OTEL_BSP_SCHEDULE_DELAY", 5_000, 600_000)? as u64),
+            batch_spans_max: number(&said, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", queue_spans_max)?,
+            delay: Duration::from_millis(number(&said, "OTEL_BSP_SCHEDULE_DELAY", 600_000)? as u64),
         }))
     }
 }
@@ -117,7 +128,7 @@ fn endpoint(said: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, St
 }
 
 fn sampler(said: &impl Fn(&str) -> Option<String>) -> Result<Sampler, String> {
-    let name = said("OTEL_TRACES_SAMPLER").unwrap_or_else(|| "parentbased_always_on".to_owned());
+    let name = said("OTEL_TRACES_SAMPLER").unwrap_or_else(|| default("OTEL_TRACES_SAMPLER").to_owned());
     let by_ratio = || {
         let text = said("OTEL_TRACES_SAMPLER_ARG").unwrap_or_else(|| "1.0".to_owned());
         let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
@@ -141,13 +152,11 @@ fn sampler(said: &impl Fn(&str) -> Option<String>) -> Result<Sampler, String> {
     })
 }
 
-fn number(
-    said: &impl Fn(&str) -> Option<String>,
-    name: &str,
-    default: usize,
-    most: usize,
-) -> Result<usize, String> {
-    let Some(text) = said(name) else { return Ok(default.min(most)) };
+/// A default that is above `most` is `most`; what is said must fit.
+fn number(said: &impl Fn(&str) -> Option<String>, name: &str, most: usize) -> Result<usize, String> {
+    let Some(text) = said(name) else {
+        return Ok(default(name).parse().map_or(most, |it: usize| it.min(most)));
+    };
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| format!("{name} is {text}; it is a number from 1 to {most}"))
 }
