@@ -5,6 +5,8 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use nix::fcntl::{Flock, FlockArg};
@@ -39,6 +41,9 @@ pub enum PlaceError {
     },
 }
 
+/// A shop that was killed is still there while the system takes its memory back.
+const ENDING_MAX: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Says of which file the database was restored.
 const RESTORED: &str = "restored.json";
 
@@ -85,9 +90,18 @@ impl Place {
         fs::DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(failed(root.to_owned()))?;
         let path = root.join("lock");
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(failed(path))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| PlaceError::InUse { path: root.to_owned() })?;
+        let mut file = file.map_err(failed(path))?;
+        let until = Instant::now() + ENDING_MAX;
+        let lock = loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => break lock,
+                Err((unlocked, _)) if Instant::now() < until => {
+                    file = unlocked;
+                    thread::sleep(LOOK_EVERY);
+                }
+                Err(_) => return Err(PlaceError::InUse { path: root.to_owned() }),
+            }
+        };
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
