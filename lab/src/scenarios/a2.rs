@@ -57,7 +57,8 @@ async fn refused_at(shop: &ShopClient, step: &str) -> String {
     match step {
         "reserve" => {
             let mut wish = wish;
-            wish.body["lines"][0]["quantity"] = json!(1_000_000);
+            // More than is in stock, and less than an order may cost.
+            wish.body["lines"][0]["quantity"] = json!(200_000);
             shop.place(&wish).await
         }
         "authorise" => shop.place(&wish.paid_with("pm_card_chargeDeclinedInsufficientFunds")).await,
