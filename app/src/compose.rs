@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use banyan_bus::{
-    Bus, BusError, Consumer, LocalBus, OutboxSource, Source,
+    Bus, BusError, Consumer, Feed, LocalBus, OutboxSource, ReadModel, Source,
     cache::{CacheCounts, CacheLimits},
 };
 use banyan_host::{Module, Reconciler};
@@ -136,6 +136,7 @@ pub struct Shop {
     pub bus: Arc<dyn Bus>,
     consumers: Vec<Arc<dyn Consumer>>,
     sources: Vec<Arc<dyn Source>>,
+    read_models: Vec<Arc<dyn ReadModel>>,
 }
 
 impl Shop {
@@ -159,6 +160,12 @@ impl Shop {
     #[must_use]
     pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
         self.consumers.clone()
+    }
+
+    /// Every view that can be rebuilt.
+    #[must_use]
+    pub fn read_models(&self) -> &[Arc<dyn ReadModel>] {
+        &self.read_models
     }
 
     /// What a module tells.
@@ -214,6 +221,7 @@ pub fn compose(
     let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), carrier);
     let notifications = notifications_core::Notifications::new(stores.of(notifications_api::NAME));
     let (mails, is_sent) = (notifications.store().clone(), settings.mail_server.is_some());
+    let read_models = read_models(&stores.of(orders_api::NAME));
     let reached: Arc<dyn Inventory> = match fault_book {
         Some(book) => Arc::new(FaultyInventory::new(inventory.clone(), book)),
         None => inventory.clone(),
@@ -221,13 +229,16 @@ pub fn compose(
     let parts = swap(Parts {
         ports: Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() },
         catalog,
-        consumers: vec![
-            Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())),
+        consumers: [
+            Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())) as Arc<dyn Consumer>,
             Arc::new(inventory_core::PublicStockConsumer::new(inventory.store().clone())),
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
             Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
             Arc::new(notifications_core::RefundsConsumer::new(mails.clone(), is_sent)),
-        ],
+        ]
+        .into_iter()
+        .chain(read_models.iter().map(|model| Arc::new(Feed::new(model.clone())) as Arc<dyn Consumer>))
+        .collect(),
         sources: sources(stores),
     });
     let product_cache = Arc::new(ProductCache::new(CacheLimits::default(), CachedCatalog::bytes));
@@ -260,12 +271,21 @@ pub fn compose(
             bus,
             consumers,
             sources,
+            read_models,
         },
         modules,
     )
 }
 
-/// Each module's outbox; orders tell from their event table.
+/// The views that can be folded again.
+fn read_models(orders: &Store) -> Vec<Arc<dyn ReadModel>> {
+    vec![
+        Arc::new(orders_core::OrderList::new(orders.clone())),
+        Arc::new(orders_core::SalesByHour::new(orders.clone())),
+    ]
+}
+
+/// Each module's outbox, in the order of [`schemas`]; orders tell from their event table, and their own read models hear all of it.
 fn sources(stores: &Stores) -> Vec<Arc<dyn Source>> {
     let source = |schema: Schema| -> Arc<dyn Source> {
         match schema.name {
@@ -273,7 +293,8 @@ fn sources(stores: &Stores) -> Vec<Arc<dyn Source>> {
             name => Arc::new(OutboxSource::new(stores.of(name))),
         }
     };
-    schemas().into_iter().map(source).collect()
+    let history: Arc<dyn Source> = Arc::new(orders_core::OrdersSource::history(stores.of(orders_api::NAME)));
+    schemas().into_iter().map(source).chain([history]).collect()
 }
 
 /// Every module with its part of what tells, hears and runs by itself.

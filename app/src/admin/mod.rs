@@ -5,6 +5,7 @@ mod dead_letters;
 mod faults;
 mod forget;
 mod look;
+mod read_models;
 mod resolve;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -95,6 +96,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/caches", get(look::caches))
         .route("/admin/horizon", get(look::horizon))
         .route("/admin/mails", get(look::mails))
+        .route("/admin/read-models", get(read_models::list))
+        .route("/admin/read-models/{name}/rebuild", post(read_models::rebuild))
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))

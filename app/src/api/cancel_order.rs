@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 use banyan_kernel::Context;
 use banyan_net::{Principal, Problem};
@@ -11,7 +11,7 @@ use orders_api::{OrderView, refusals};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Api, body::Body, done, read_orders::visible, trace::RequestTrace};
+use super::{Api, body::Body, consistency::token, done, read_orders::visible, trace::RequestTrace};
 
 /// Why.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,6 +26,7 @@ pub(crate) struct Cancel {
 ///
 /// Answers when the wish is recorded; stock, money and parcel are given back by themselves. Doing it again
 /// changes nothing, so no Idempotency-Key is asked for. After the order was handed over it is too late.
+/// `Consistency-Token` says what a list must show at least to show it.
 #[utoipa::path(
     post, path = "/v1/orders/{id}/cancel", tag = "orders", security(("bearer" = [])),
     params(("id" = banyan_kernel::OrderId, Path, description = "The order.")), request_body = Cancel,
@@ -49,7 +50,7 @@ pub(crate) async fn cancel_order(
     trace: RequestTrace,
     Path(id): Path<String>,
     Body(wish): Body<Cancel>,
-) -> Result<Json<OrderView>, Problem> {
+) -> Result<(HeaderMap, Json<OrderView>), Problem> {
     let order = visible(&api, &principal, &id).await?;
     if !(1..=200).contains(&wish.reason.chars().count()) || wish.reason.chars().any(char::is_control) {
         let detail = "a reason is 1 to 200 characters, none of them a control character";
@@ -61,5 +62,7 @@ pub(crate) async fn cancel_order(
         refusals::ALREADY_SHIPPED => StatusCode::GONE,
         _ => StatusCode::NOT_FOUND,
     })?;
-    Ok(Json(order))
+    let mut headers = HeaderMap::new();
+    token(&mut headers, order.id, order.version);
+    Ok((headers, Json(order)))
 }

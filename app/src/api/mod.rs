@@ -3,12 +3,14 @@
 pub(crate) mod body;
 mod cancel_order;
 mod coalesce;
+mod consistency;
 mod customers;
 mod docs;
 mod follow_order;
 mod health;
 mod idempotency;
 mod lines;
+mod list_orders;
 mod mails;
 mod objects;
 mod page;
@@ -17,6 +19,7 @@ mod products;
 mod quotes;
 mod read_orders;
 mod refunds;
+mod sales;
 mod shipments;
 mod staff_actions;
 mod stock;
@@ -169,9 +172,10 @@ fn never_null(parameter: &mut utoipa::openapi::RefOr<utoipa::openapi::path::Para
 
 fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(place_order::place_order, read_orders::list_orders))
+        .routes(routes!(place_order::place_order, list_orders::list_orders))
         .routes(routes!(read_orders::show_order))
         .routes(routes!(cancel_order::cancel_order))
+        .routes(routes!(sales::list_sales))
         .routes(routes!(follow_order::follow_order))
         .routes(routes!(refunds::give_back, refunds::list_refunds))
         .routes(routes!(refunds::list_disputes))
@@ -272,5 +276,6 @@ fn done<T>(answer: Answer<T>, refused: impl Fn(&str) -> StatusCode) -> Result<T,
 fn refuse(refusal: Refusal, refused: impl Fn(&str) -> StatusCode) -> Problem {
     let status = refused(&refusal.code);
     let problem = Problem::refused(status, refusal);
-    if status == StatusCode::CONFLICT { problem.retry_after(1) } else { problem }
+    let passes = [StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
+    if passes { problem.retry_after(1) } else { problem }
 }

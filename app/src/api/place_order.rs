@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::{
     Api,
     body::Body,
+    consistency::token,
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
@@ -33,10 +34,14 @@ pub(crate) struct Basket {
     payment_method: String,
 }
 
+/// An accepted order has one event.
+const ACCEPTED_VERSION: i64 = 1;
+
 /// Places an order.
 ///
 /// Answers when the order is recorded; stock, money and parcel follow by themselves. The same
 /// `Idempotency-Key` with the same body gets the first answer again, marked `Idempotent-Replayed: true`.
+/// `Consistency-Token` says what a list must show at least to show it.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
@@ -83,7 +88,9 @@ pub(crate) async fn place_order(
     if !placed.repeated {
         trace.began(order);
     }
-    Ok((StatusCode::CREATED, replayed(placed.repeated), Json(placed.accepted)))
+    let mut headers = replayed(placed.repeated);
+    token(&mut headers, order, ACCEPTED_VERSION);
+    Ok((StatusCode::CREATED, headers, Json(placed.accepted)))
 }
 
 fn check(basket: &Basket) -> Result<(), Problem> {

@@ -1,21 +1,21 @@
-//! `GET /v1/orders` and `GET /v1/orders/{id}`
+//! `GET /v1/orders/{id}`, and what pages share
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use banyan_kernel::{OrderId, Role, Timestamp};
 use banyan_net::{Principal, Problem};
-use orders_api::{ListOrders, OrderView};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use orders_api::OrderView;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{Api, done};
 
-/// Which page of orders.
+/// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -37,52 +37,15 @@ pub(crate) fn invalid_cursor() -> Problem {
 impl PageQuery {
     /// How many, if it may be that many.
     pub(crate) fn limit(&self) -> Result<u16, Problem> {
-        let limit = self.limit.unwrap_or(50);
-        let wrong = || Problem::new(StatusCode::BAD_REQUEST, "invalid_query", "limit is 1 to 200");
-        (1..=200).contains(&limit).then_some(limit).ok_or_else(wrong)
+        limit_of(self.limit)
     }
 }
 
-/// A page of orders, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OrdersPage {
-    /// The orders.
-    orders: Vec<OrderView>,
-    /// Where the next page begins; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
-/// Lists orders, newest first: a customer's own, or all for staff.
-#[utoipa::path(
-    get, path = "/v1/orders", tag = "orders", security(("bearer" = [])), params(PageQuery),
-    responses(
-        (status = 200, description = "A page.", body = OrdersPage),
-        (status = 400, description = "No such limit.", body = Problem),
-        (status = 401, description = "No valid token.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
-        (status = 500, description = "Our fault; it has been logged.", body = Problem),
-        (status = 503, description = "Not now; ask again.", body = Problem),
-    )
-)]
-pub(crate) async fn list_orders(
-    State(api): State<Api>,
-    principal: Principal,
-    query: Result<Query<PageQuery>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<OrdersPage>, Problem> {
-    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
-    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
-    let limit = query.limit()?;
-    let before = query
-        .cursor
-        .as_deref()
-        .map(|text| parse_cursor(text).map(|(at, id)| (at, OrderId(id))).ok_or_else(invalid_cursor));
-    let customer = if principal.0.role == Role::Customer { Some(principal.customer()?) } else { None };
-    let which = ListOrders { customer, before: before.transpose()?, limit };
-    let orders = done(api.orders.list(which).await, |_| StatusCode::NOT_FOUND)?;
-    let full = orders.len() == usize::from(limit);
-    let next = orders.last().filter(|_| full).map(|last| cursor(last.placed_at, last.id.0));
-    Ok(Json(OrdersPage { orders, next }))
+/// How many lines of a page, if it may be that many.
+pub(crate) fn limit_of(wanted: Option<u16>) -> Result<u16, Problem> {
+    let limit = wanted.unwrap_or(50);
+    let wrong = || Problem::new(StatusCode::BAD_REQUEST, "invalid_query", "limit is 1 to 200");
+    (1..=200).contains(&limit).then_some(limit).ok_or_else(wrong)
 }
 
 /// Time and id of the last one of a page. Not signed: it can only narrow what its bearer may see.

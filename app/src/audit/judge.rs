@@ -50,6 +50,9 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>,
     if fact.answers_otherwise {
         audit.violated("replay", format!("{id}: asked again it would answer otherwise than the first time"));
     }
+    if let Some(how) = &fact.list {
+        audit.violated("read-model", format!("{id}: {how}"));
+    }
     let Some(order) = &fact.order else { return };
     let nothing = Done::default();
     let done = book.map(|book| book.orders.get(&id).unwrap_or(&nothing));
@@ -66,9 +69,13 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>,
 /// Whether those who listen to orders have heard its end.
 fn delivered(facts: &Facts, order: &Order) -> bool {
     let heard = |seen: i64| seen >= order.told;
+    let shown = |fact: &OrderFact| {
+        fact.listed >= order.version && (fact.is_sold || order.public_state() != OrderState::Shipped)
+    };
     facts.reservation.as_ref().is_none_or(|fact| heard(fact.orders_seen))
         && facts.shipment.as_ref().is_none_or(|fact| heard(fact.orders_seen))
         && facts.mails.as_ref().is_some_and(|fact| heard(fact.orders_seen))
+        && facts.order.as_ref().is_some_and(shown)
 }
 
 fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>, now: Timestamp) {
@@ -95,11 +102,25 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>, no
 fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
     let end = if order.public_state() == OrderState::Shipped { Kind::Shipped } else { Kind::Cancelled };
     told_once(audit, facts, end);
+    shown(audit, facts, order);
     currency(audit, facts, order, done);
     if end == Kind::Shipped {
         shipped(audit, facts, order, done);
     } else {
         cancelled(audit, facts, done);
+    }
+}
+
+/// Those who look at read models see how it ended.
+fn shown(audit: &mut Audit, facts: &Facts, order: &Order) {
+    let Some(fact) = &facts.order else { return };
+    let id = facts.id;
+    if fact.listed < order.version {
+        let what = format!("{id}: the list shows {} of its {} events", fact.listed, order.version);
+        audit.violated("read-model", what);
+    }
+    if order.public_state() == OrderState::Shipped && !fact.is_sold {
+        audit.violated("read-model", format!("{id} was shipped, and is not in the sales"));
     }
 }
 

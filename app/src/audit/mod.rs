@@ -32,7 +32,7 @@ const DELIVERY: Duration = Duration::from_secs(60);
 const NAMED_MAX: usize = 20;
 
 /// Each thing that must always be true.
-pub const CHECKS: [&str; 7] = ["stock", "money", "ended", "once", "chain", "order", "replay"];
+pub const CHECKS: [&str; 8] = ["stock", "money", "ended", "once", "chain", "order", "replay", "read-model"];
 
 /// Why the audit could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +141,9 @@ pub async fn run(
     }
     for violation in shop.payments.ledger_violations().await? {
         audit.violated("money", violation.to_string());
+    }
+    for violation in shop.orders.sales_violations().await? {
+        audit.violated("read-model", violation);
     }
     Ok(audit)
 }

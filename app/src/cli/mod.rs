@@ -11,6 +11,7 @@ mod dead_letters;
 mod faults;
 mod forget;
 mod order;
+mod rebuild;
 mod replay;
 mod reset;
 mod run;
@@ -89,6 +90,8 @@ enum Command {
     /// Events that could not be applied: see, replay, drop.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetterCommand),
+    /// Folds a read model anew while it is read, and turns it over when it is equal to an independent fold.
+    Rebuild(rebuild::RebuildArgs),
     /// Forgets a person.
     Forget(forget::ForgetArgs),
     /// Copies a running shop's private database into a file.
@@ -164,6 +167,7 @@ async fn execute(cli: Cli, file: &settings::File, swap: Swap) -> Result<ExitCode
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
+        Command::Rebuild(args) => rebuild::rebuild(&common, args).await,
         Command::Forget(args) => forget::forget(&common, args).await,
         Command::Backup(args) => backup::backup(&common, &args).await,
         Command::Restore(args) => backup::restore(&common, &args).await,

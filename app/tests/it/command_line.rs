@@ -2,7 +2,9 @@
 
 use std::process::Output;
 
-use crate::shop::{banyan, shop};
+use serde_json::json;
+
+use crate::shop::{ALICE, Call, banyan, shop};
 
 fn check(output: &Output, code: i32, words: &str) {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -25,6 +27,7 @@ async fn each_wrong_argument_is_one_line() {
         (&["no-such-command"], 2, "no-such-command"),
         (&["order", "show", unknown], 1, "no such order"),
         (&["order", "why", unknown], 1, "no such order"),
+        (&["rebuild", "orders.lust"], 1, "no such read model"),
         (&["order", "resolve", unknown, "--retry", "--reason", "try"], 1, "no such order"),
         (&["order", "resolve", unknown, "--reason", "neither"], 2, "--retry"),
         (&["order", "resolve", unknown, "--retry", "--cancel", "--reason", "both"], 2, "--cancel"),
@@ -147,4 +150,30 @@ fn what_is_in_force_says_where_it_comes_from() {
         "there is no variable BANYAN_POL; did you mean BANYAN_POOL?",
     );
     check(&run(&["config", "--config", "/no/such.toml"], &[]), 2, "/no/such.toml");
+}
+
+#[tokio::test]
+async fn a_read_model_is_rebuilt_while_it_is_read() {
+    let shop = shop().await;
+    let text = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let names = text(&shop.banyan(&["rebuild"]));
+    assert_eq!(names.lines().collect::<Vec<_>>(), ["orders.list", "orders.sales"]);
+    for name in names.lines() {
+        let rebuilt = shop.banyan(&["rebuild", name]);
+        let said = text(&rebuilt);
+        assert!(
+            rebuilt.status.success() && said.contains("keys equal to an independent fold at position 1/"),
+            "{rebuilt:?}"
+        );
+    }
+    let unknown = shop.banyan(&["rebuild", "orders.lust"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert_eq!(
+        (unknown.status.code(), said.trim()),
+        (Some(1), "banyan: there is no such read model; `banyan rebuild` names them")
+    );
+    let rebuild =
+        Call::post("/admin/read-models/orders.list/rebuild").on_admin().json(&json!({"reason": ""}));
+    rebuild.clone().customer(ALICE).check(403, "staff_only").await;
+    rebuild.staff().check(422, "invalid_body").await;
 }

@@ -1,15 +1,21 @@
 //! Reading: pages, tags, streams.
 
 use futures::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     http::basket,
-    shop::{ALICE, Call, shop},
+    shop::{ALICE, Answer, Call, shop, until},
 };
 
 const CAROL: Uuid = Uuid::from_u128(0xca401);
+const DAVE: Uuid = Uuid::from_u128(0xda7e);
+const ERIN: Uuid = Uuid::from_u128(0xe419);
+
+fn token_of(answer: &Answer) -> String {
+    answer.header("consistency-token").expect("a write of an order says where it left it").to_owned()
+}
 
 #[tokio::test]
 async fn each_bad_query_has_its_problem() {
@@ -44,18 +50,15 @@ async fn each_bad_query_has_its_problem() {
 
 #[tokio::test]
 async fn pages_follow_each_other() {
+    let mut tokens = Vec::new();
     for n in 0..5 {
-        Call::post("/v1/orders")
-            .customer(CAROL)
-            .key(&format!("page-{n}"))
-            .json(&basket())
-            .check(201, "")
-            .await;
+        let placed = Call::post("/v1/orders").customer(CAROL).key(&format!("page-{n}")).json(&basket());
+        tokens.push(token_of(&placed.check(201, "").await));
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page =
-            Call::get(&format!("/v1/orders?limit=2{cursor}")).customer(CAROL).check(200, "").await.json();
+        let list = Call::get(&format!("/v1/orders?limit=2{cursor}")).customer(CAROL);
+        let page = list.header("consistency-token", &tokens.join(", ")).check(200, "").await.json();
         let ids = page["orders"].as_array().expect("orders").iter();
         seen.extend(ids.map(|order| order["id"].as_str().expect("an id").to_owned()));
         let Some(next) = page["next"].as_str() else { break };
@@ -63,6 +66,106 @@ async fn pages_follow_each_other() {
     }
     let unique: std::collections::BTreeSet<&String> = seen.iter().collect();
     assert_eq!((seen.len(), unique.len()), (5, 5));
+}
+
+#[tokio::test]
+async fn who_writes_reads_it_in_the_list_with_the_token_of_the_write() {
+    let placed = Call::post("/v1/orders").customer(DAVE).key("mine").json(&basket()).check(201, "").await;
+    let id = placed.json()["id"].as_str().expect("an id").to_owned();
+    let token = token_of(&placed);
+    assert_eq!(token, format!("orders/{id}/1"));
+    let again = Call::post("/v1/orders").customer(DAVE).key("mine").json(&basket()).check(201, "").await;
+    assert_eq!(token_of(&again), token, "the first answer, whole");
+    let list = Call::get("/v1/orders").customer(DAVE);
+    let listed = list.clone().header("consistency-token", &token).check(200, "").await.json();
+    assert_eq!(listed["orders"][0]["id"], id.as_str());
+    // Refused or undone in time, or handed over before: either way its end comes to the list.
+    let cancel =
+        Call::post(&format!("/v1/orders/{id}/cancel")).customer(DAVE).json(&json!({"reason": "why"}));
+    let cancelled = cancel.send(shop().await).await;
+    if cancelled.status == 200 {
+        let token = token_of(&cancelled);
+        let listed = list.clone().header("consistency-token", &token).check(200, "").await.json();
+        let state = listed["orders"][0]["state"].as_str().expect("a state").to_owned();
+        assert!(["cancelling", "cancelled"].contains(&state.as_str()), "{state}");
+    }
+    let never = list.clone().header("consistency-token", &format!("orders/{id}/999"));
+    never.check(503, "read_model_behind").await;
+    for wrong in ["", "x", "orders/1/1", &format!("stock/{id}/1"), &vec![token.as_str(); 17].join(",")] {
+        let wrong = list.clone().header("consistency-token", wrong);
+        wrong.check(400, "consistency_token_invalid").await;
+    }
+}
+
+#[tokio::test]
+async fn staff_search_orders_and_customers_their_own() {
+    let placed = Call::post("/v1/orders").customer(ERIN).key("found").json(&basket()).check(201, "").await;
+    let (id, token) = (placed.json()["id"].clone(), token_of(&placed));
+    let at = placed.json()["placed_at"].as_str().expect("a time").to_owned();
+    let found = async |query: String| {
+        let list = Call::get(&format!("/v1/orders?{query}")).staff().header("consistency-token", &token);
+        list.check(200, "").await.json()["orders"].as_array().expect("orders").clone()
+    };
+    for query in [
+        format!("customer={ERIN}"),
+        format!("customer={ERIN}&sku=apple"),
+        format!("customer={ERIN}&placed_from={at}"),
+        format!("customer={ERIN}&limit=1"),
+    ] {
+        let orders = found(query.clone()).await;
+        assert!(orders.len() == 1 && orders[0]["id"] == id, "{query}: {orders:?}");
+        assert_eq!(orders[0]["customer"], ERIN.to_string());
+    }
+    for query in [
+        format!("customer={ERIN}&sku=nobody-sells-it"),
+        format!("customer={ERIN}&state=stuck"),
+        format!("customer={ERIN}&cause=out_of_stock"),
+        format!("customer={ERIN}&placed_before={at}"),
+        format!("customer={}", Uuid::from_u128(7)),
+    ] {
+        assert_eq!(found(query.clone()).await, [] as [Value; 0], "{query}");
+    }
+    Call::get(&format!("/v1/orders?customer={ERIN}")).customer(ERIN).check(200, "").await;
+    Call::get(&format!("/v1/orders?customer={ALICE}")).customer(ERIN).check(403, "own_orders_only").await;
+    for query in [
+        "customer=me",
+        "state=lost",
+        "cause=Out",
+        "cause=",
+        "sku=%20",
+        "placed_from=today",
+        "placed_before=2026-01-01T00:00:00Z&cursor=1.00000000000000000000000000000001",
+    ] {
+        Call::get(&format!("/v1/orders?{query}")).staff().check(400, "invalid_query").await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_handed_over_is_in_the_sales() {
+    Call::post("/v1/orders").customer(ALICE).key("sold").json(&basket()).check(201, "").await;
+    let sales = until("the sales have it", async || {
+        let page = Call::get("/v1/sales?sku=apple&limit=200").staff().check(200, "").await.json();
+        page["sales"][0]["orders"].as_i64().is_some_and(|orders| orders > 0).then_some(page)
+    });
+    let first = sales.await["sales"][0].clone();
+    assert_eq!((&first["sku"], &first["currency"]), (&json!("apple"), &json!("EUR")));
+    assert!(first["pieces"].as_i64() >= first["orders"].as_i64() && first["amount_minor"].as_i64() > Some(0));
+    let (mut lines, mut cursor) = (0, String::new());
+    loop {
+        let page = Call::get(&format!("/v1/sales?limit=1{cursor}")).staff().check(200, "").await.json();
+        lines += page["sales"].as_array().expect("sales").len();
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert!(lines > 0);
+    Call::get("/v1/sales").customer(ERIN).check(403, "staff_only").await;
+    Call::get("/v1/sales").check(401, "token_missing").await;
+    for query in ["sku=%20", "from=today", "limit=0", "colour=red"] {
+        Call::get(&format!("/v1/sales?{query}")).staff().check(400, "invalid_query").await;
+    }
+    for cursor in ["x", "1.2", "zz.41.455552", "1.41.4555", "1.20.455552"] {
+        Call::get(&format!("/v1/sales?cursor={cursor}")).staff().check(422, "invalid_cursor").await;
+    }
 }
 
 #[tokio::test]

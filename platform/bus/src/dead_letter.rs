@@ -54,11 +54,11 @@ pub struct DeadLetter {
     pub parked_at: Timestamp,
 }
 
-/// Who decides about a dead letter, and why: kept for ever.
+/// Who decides about dead letters, and why: kept for ever.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    who: String,
-    why: String,
+    pub(crate) who: String,
+    pub(crate) why: String,
 }
 
 /// Why dead letters stay where they are.

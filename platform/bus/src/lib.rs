@@ -3,7 +3,7 @@
 //! A [`Source`] is a module's outbox. A [`Consumer`] applies its events: effects and position commit in one
 //! transaction of the consumer's own database, so an effect happens exactly once however often the event
 //! comes. [`run_group`] drives a group's slots; [`LocalBus`] puts the two together in one process. What
-//! cannot be applied becomes a dead letter and parks its key. [`subscribe`] is for caches.
+//! cannot be applied becomes a dead letter and parks its key. [`subscribe`] is for caches, [`Rebuild`] for views.
 
 mod broadcast;
 mod bus;
@@ -16,6 +16,7 @@ mod inbox;
 mod lanes;
 mod outbox;
 mod pg_inbox;
+mod read_model;
 #[cfg(test)]
 mod sim;
 mod source;
@@ -32,4 +33,5 @@ pub use group::{GroupOptions, run_group};
 pub use inbox::{Batch, Inbox, Letter, Outcome, Refused, settle};
 pub use outbox::OutboxSource;
 pub use pg_inbox::PgInbox;
+pub use read_model::{CopyOf, Feed, Judged, Phase, Progress, ReadModel, Rebuild, RebuildError, Rebuilt};
 pub use source::Source;

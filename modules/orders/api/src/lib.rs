@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use banyan_kernel::{
-    Actor, Answer, Context, CustomerId, Json, Line, Money, OrderId, Quantity, Sku, Timestamp,
+    Actor, Answer, Context, Currency, CustomerId, Json, Line, Money, OrderId, Quantity, Sku, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -72,6 +72,13 @@ impl OrderState {
             Self::Stuck => "stuck",
         }
     }
+
+    /// From its name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [Self::Placed, Self::Paid, Self::Shipped, Self::Cancelling, Self::Cancelled, Self::Stuck];
+        all.into_iter().find(|state| state.as_str() == name)
+    }
 }
 
 /// The first answer to a [`PlaceOrder`]; a repeat gets the same.
@@ -131,6 +138,57 @@ pub struct OrderView {
     pub version: i64,
     /// The trace id that everything of this order carries.
     pub correlation: String,
+}
+
+/// An order as lists show it: as its read model has heard, which may be a moment behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrderSummary {
+    /// The order.
+    pub id: OrderId,
+    /// Whose.
+    pub customer: CustomerId,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Why it was turned back, as a code; absent while it goes forward.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What it costs.
+    pub total: Money,
+    /// How many pieces of all products.
+    #[schema(minimum = 1)]
+    pub pieces: i64,
+    /// The parcel's tracking number, once booked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking: Option<String>,
+    /// When it was accepted.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub placed_at: Timestamp,
+    /// When it came to its end.
+    #[serde(with = "banyan_kernel::rfc3339::option", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+    /// Counts the events that this shows.
+    pub version: i64,
+}
+
+/// What was handed over of a product in an hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Sales {
+    /// The hour's beginning, UTC.
+    #[serde(with = "banyan_kernel::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub hour: Timestamp,
+    /// The product.
+    pub sku: Sku,
+    /// In which currency it was sold.
+    pub currency: Currency,
+    /// In how many orders.
+    pub orders: i64,
+    /// How many pieces.
+    pub pieces: i64,
+    /// For how much, in the currency's minor unit. What was given back later is not taken off.
+    pub amount_minor: i64,
 }
 
 /// One line of an order's history.
@@ -276,6 +334,8 @@ pub mod refusals {
     pub const ALREADY_SHIPPED: &str = "already_shipped";
     /// The order is not stuck.
     pub const NOT_STUCK: &str = "not_stuck";
+    /// A read model has not come to what a reader asks to see.
+    pub const BEHIND: &str = "read_model_behind";
     /// Lines in different currencies, or a sum too large.
     pub const PRICE: &str = "price";
 }
@@ -283,12 +343,55 @@ pub mod refusals {
 /// Which orders to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListOrders {
+    /// The customer who asks: its own orders are all that it learns of. None for who may read all.
+    pub reader: Option<CustomerId>,
     /// Of this customer alone.
     pub customer: Option<CustomerId>,
-    /// Strictly older than this order of this time (the last of the page before).
+    /// That stand there.
+    pub state: Option<OrderState>,
+    /// That were turned back for this reason.
+    pub cause: Option<String>,
+    /// With this product in them.
+    pub sku: Option<Sku>,
+    /// Placed at this time or later.
+    pub placed_from: Option<Timestamp>,
+    /// Strictly older than this order of this time (the `next` of the page before).
     pub before: Option<(Timestamp, OrderId)>,
     /// At most so many, up to 200.
     pub limit: u16,
+    /// Orders that the list must show at least at these versions; it is waited for, for a bounded time.
+    pub at_least: Vec<(OrderId, i64)>,
+}
+
+/// A page of orders, newest first. With a rare wish it may be short, even empty, and not be the last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrdersPage {
+    /// The orders.
+    pub orders: Vec<OrderSummary>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<(Timestamp, OrderId)>,
+}
+
+/// Which sales to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListSales {
+    /// Of this product alone.
+    pub sku: Option<Sku>,
+    /// Of this hour or later.
+    pub from: Option<Timestamp>,
+    /// After this line (the last of the page before).
+    pub after: Option<(Timestamp, Sku, Currency)>,
+    /// At most so many, up to 200.
+    pub limit: u16,
+}
+
+/// A page of sales, the newest hour first, then by product.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SalesPage {
+    /// A line an hour and product.
+    pub sales: Vec<Sales>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<(Timestamp, Sku, Currency)>,
 }
 
 /// What orders can do for others.
@@ -309,8 +412,10 @@ pub trait Orders: Send + Sync {
     ) -> Answer<OrderView>;
     /// Orders as they stand; unknown ones are not in the answer.
     async fn view(&self, orders: Vec<OrderId>) -> Answer<Vec<OrderView>>;
-    /// The newest orders first.
-    async fn list(&self, which: ListOrders) -> Answer<Vec<OrderView>>;
+    /// The newest orders first, of a read model. Refusal: `read_model_behind`.
+    async fn list(&self, which: ListOrders) -> Answer<OrdersPage>;
+    /// What was sold, of a read model.
+    async fn sales(&self, which: ListSales) -> Answer<SalesPage>;
     /// An order's events after a version, oldest first. Refusal: `unknown_order`.
     async fn events(&self, order: OrderId, after: i64) -> Answer<Vec<OrderEventView>>;
     /// Why an order stands where it stands. Refusal: `unknown_order`.

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use banyan_kernel::OrderId;
 use banyan_store::StoreError;
+use orders_api::OrderState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     Orders,
+    list::{ListRow, live_rows},
     order::Order,
     place::response_hash,
-    postgres::{BrokenChain, fold, streams},
+    postgres::{BrokenChain, EventRow, fold, streams},
+    sales,
 };
 
 const ROWS: &str = "select order_id, customer_id, version, told, hash, response, state, open from orders \
@@ -37,6 +40,12 @@ pub struct OrderFact {
     pub out_of_order: bool,
     /// Whether a repeat would get another answer than the first.
     pub answers_otherwise: bool,
+    /// How many of its events the list shows.
+    pub listed: i64,
+    /// What is wrong with its row of the list: not the fold of so many events.
+    pub list: Option<String>,
+    /// Whether the sales have it.
+    pub is_sold: bool,
 }
 
 #[derive(FromRow)]
@@ -74,10 +83,13 @@ impl Orders {
         let ids: Vec<Uuid> =
             sqlx::query_scalar(STREAM_IDS).bind(after.0).bind(upto.0).fetch_all(pool).await?;
         let mut rows = self.rows(after, upto).await?;
+        let listed = live_rows(pool, after, upto).await?;
         // Events after rows: a stream may be ahead of its row, never behind.
-        let folded = streams(pool, &ids).await?.into_iter();
+        let streams = streams(pool, &ids).await?;
+        let lists: BTreeMap<OrderId, String> =
+            listed.iter().filter_map(|(id, row)| Some((*id, against_list(row, streams.get(id))?))).collect();
         let folded: BTreeMap<OrderId, Result<Order, BrokenChain>> =
-            folded.map(|(id, stream)| (id, fold(id, stream))).collect();
+            streams.into_iter().map(|(id, stream)| (id, fold(id, stream))).collect();
         let behind = |id: &OrderId| {
             let order = folded.get(id).and_then(|folded| folded.as_ref().ok());
             order
@@ -95,8 +107,27 @@ impl Orders {
         let missing = |id: &&OrderId| !folded.contains_key(id);
         let without: Vec<OrderId> = rows.keys().filter(missing).copied().collect();
         let without = without.into_iter().map(|id| (id, Err(BrokenChain::Missing { expected: 1 })));
-        let all = folded.into_iter().chain(without);
-        Ok(all.map(|(id, folded)| judge(id, rows.get(&id), folded, &disordered)).collect())
+        let all: Vec<_> = folded.into_iter().chain(without).collect();
+        let shipped = all.iter().filter_map(|(id, folded)| {
+            let order = folded.as_ref().ok().filter(|order| order.public_state() == OrderState::Shipped)?;
+            Some((order.ended?, id.0))
+        });
+        let sold = sales::sold(&self.store, &shipped.collect::<Vec<_>>()).await?;
+        let fact = |(id, folded)| OrderFact {
+            listed: listed.get(&id).map_or(0, |row| row.version.into()),
+            list: lists.get(&id).cloned(),
+            is_sold: sold.contains(&id.0),
+            ..judge(id, rows.get(&id), folded, &disordered)
+        };
+        Ok(all.into_iter().map(fact).collect())
+    }
+
+    /// What is wrong with the sales.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn sales_violations(&self) -> Result<Vec<String>, StoreError> {
+        sales::violations(&self.store).await
     }
 
     async fn rows(&self, after: OrderId, upto: OrderId) -> Result<BTreeMap<OrderId, Row>, StoreError> {
@@ -141,7 +172,18 @@ fn judge(
         row: against_row,
         out_of_order: disordered.contains(&id.0),
         answers_otherwise,
+        listed: 0,
+        list: None,
+        is_sold: false,
     }
+}
+
+/// A row of the list against the fold of as many events as it says it shows.
+fn against_list(row: &ListRow, stream: Option<&Vec<EventRow>>) -> Option<String> {
+    let Some(stream) = stream else { return Some("it is in the list, and has no events".to_owned()) };
+    let shown: Vec<EventRow> = stream.iter().take(row.version.unsigned_abs() as usize).cloned().collect();
+    // A chain that cannot be folded is named as such.
+    row.differs(&fold(OrderId(row.order_id), shown).ok()?)
 }
 
 fn differs(order: &Order, row: &Row) -> Option<String> {

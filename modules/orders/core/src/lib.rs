@@ -11,6 +11,7 @@ mod drive;
 mod event;
 mod facts;
 mod history;
+mod list;
 pub mod log;
 #[cfg(test)]
 #[path = "../tests/it/log_suite.rs"]
@@ -24,6 +25,7 @@ mod postgres;
 mod reconcile;
 mod resolve;
 pub mod saga;
+mod sales;
 mod settled;
 #[cfg(test)]
 mod sim;
@@ -40,17 +42,22 @@ use async_trait::async_trait;
 use banyan_kernel::{Answer, Context, OrderId};
 use banyan_store::{Schema, Signal, Store, StoreError};
 use catalog_api::Catalog;
-use orders_api::{ListOrders, OrderEventView, OrderView, PlaceOrder, Placed, Resolution, Why};
+use orders_api::{
+    ListOrders, ListSales, OrderEventView, OrderView, OrdersPage, PlaceOrder, Placed, Resolution, SalesPage,
+    Why,
+};
 
 pub use drive::{DriveConfig, Driver, Ports};
 pub use event::{Created, OrderEvent};
 pub use facts::OrderFact;
+pub use list::OrderList;
 pub use order::{Order, StepState};
 pub use postgres::PostgresLog;
 pub use reconcile::SagaReconciler;
 pub use saga::Step;
+pub use sales::SalesByHour;
 pub use settled::Settled;
-pub use source::OrdersSource;
+pub use source::{HISTORY, OrdersSource};
 
 /// The module's migrations, applied after the platform's.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../../migrations/orders");
@@ -143,8 +150,12 @@ impl orders_api::Orders for Orders {
         answer(view::view(&self.log, &orders).await)
     }
 
-    async fn list(&self, which: ListOrders) -> Answer<Vec<OrderView>> {
-        answer(view::list(&self.log, self.store.pool(), which).await)
+    async fn list(&self, which: ListOrders) -> Answer<OrdersPage> {
+        answer(list::list(&self.store, which).await)
+    }
+
+    async fn sales(&self, which: ListSales) -> Answer<SalesPage> {
+        answer(sales::list(&self.store, which).await)
     }
 
     async fn events(&self, order: OrderId, after: i64) -> Answer<Vec<OrderEventView>> {

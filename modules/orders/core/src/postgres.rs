@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use banyan_kernel::{Json, OrderId, SLOTS, Timestamp, slot_of};
-use banyan_store::{Locks, Store, StoreError, Write, by_halves};
+use banyan_store::{Locks, Position, Store, StoreError, Write, by_halves};
 use sqlx::{FromRow, PgConnection, PgPool, types::Json as SqlJson};
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ const LOAD_ROWS: &str =
     "select order_id, version, hash, asked, waiting, due_at from orders where order_id = any($1)";
 const LOAD_EVENTS: &str = "select order_id, version, sequence, type as kind, schema_version, payload, hash, at, traceparent \
      from order_event where order_id = any($1) order by order_id, version";
+const LOAD_EVENTS_AT: &str = "select order_id, version, sequence, type as kind, schema_version, payload, hash, at, traceparent \
+     from order_event where order_id = any($1) and (epoch, xid, seq) <= ($2, $3::text::xid8, $4) order by order_id, version";
 const VERSIONS: &str = "select order_id, version from orders where order_id = any($1)";
 pub(crate) const INSERT_EVENTS: &str = "insert into order_event (order_id, version, sequence, type, schema_version, payload, \
      hash, at, traceparent, slot, epoch) \
@@ -53,7 +55,7 @@ struct OrderRow {
     due_at: Option<Timestamp>,
 }
 
-#[derive(FromRow)]
+#[derive(Clone, FromRow)]
 pub(crate) struct EventRow {
     pub(crate) order_id: Uuid,
     pub(crate) version: i32,
@@ -189,12 +191,31 @@ pub(crate) async fn streams(
     pool: &PgPool,
     ids: &[Uuid],
 ) -> Result<BTreeMap<OrderId, Vec<EventRow>>, StoreError> {
-    let rows: Vec<EventRow> = sqlx::query_as(LOAD_EVENTS).bind(ids).fetch_all(pool).await?;
+    Ok(by_order(sqlx::query_as(LOAD_EVENTS).bind(ids).fetch_all(pool).await?))
+}
+
+/// As [`streams`], up to a position.
+pub(crate) async fn streams_at(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    at: Position,
+) -> Result<BTreeMap<OrderId, Vec<EventRow>>, StoreError> {
+    let rows = sqlx::query_as(LOAD_EVENTS_AT)
+        .bind(ids)
+        .bind(at.epoch)
+        .bind(at.xid.to_string())
+        .bind(at.seq)
+        .fetch_all(connection)
+        .await?;
+    Ok(by_order(rows))
+}
+
+fn by_order(rows: Vec<EventRow>) -> BTreeMap<OrderId, Vec<EventRow>> {
     let mut streams: BTreeMap<OrderId, Vec<EventRow>> = BTreeMap::new();
     for row in rows {
         streams.entry(OrderId(row.order_id)).or_default().push(row);
     }
-    Ok(streams)
+    streams
 }
 
 fn restore(row: OrderRow, stream: Vec<EventRow>) -> Option<Loaded> {

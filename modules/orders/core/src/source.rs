@@ -1,4 +1,5 @@
-//! The order's events that others may see, as a source of the bus: the event table is its own outbox.
+//! The orders' events as sources of the bus: the event table is its own outbox. What others may see, and, for this module's own
+//! read models, everything.
 
 use async_trait::async_trait;
 use banyan_bus::Source;
@@ -20,10 +21,34 @@ const OF_SUBJECT: &str = "select e.epoch, e.xid::text::int8 as xid, e.seq, e.ord
      join order_event f on f.order_id = e.order_id and f.version = 1 \
      where e.order_id = $1 and e.sequence > $2 order by e.version";
 
-/// Orders, as told to others.
+const HISTORY_PAGE: &str = "select e.epoch, e.xid::text::int8 as xid, e.seq, e.order_id, e.version, e.sequence, e.type as kind, \
+     e.schema_version, e.at, e.payload, f.traceparent from order_event e \
+     join order_event f on f.order_id = e.order_id and f.version = 1 \
+     where (e.epoch, e.xid, e.seq) > ($1, $2::text::xid8, $3) \
+     and (e.epoch, e.xid) < ($4, $5::text::xid8) and e.slot = any($6) \
+     order by e.epoch, e.xid, e.seq limit $7";
+const HISTORY_OF_SUBJECT: &str = "select e.epoch, e.xid::text::int8 as xid, e.seq, e.order_id, e.version, e.sequence, e.type as kind, \
+     e.schema_version, e.at, e.payload, f.traceparent from order_event e \
+     join order_event f on f.order_id = e.order_id and f.version = 1 \
+     where e.order_id = $1 and e.version > $2 order by e.version";
+
+/// The name under which the bus carries the whole history; it never leaves the module.
+pub const HISTORY: &str = "orders.history";
+
+/// Which of an order's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    /// Those that others may see, as the contract has them; their sequence counts what is told.
+    Told,
+    /// All, as they are stored; their sequence is the version.
+    All,
+}
+
+/// Orders, as told to others, or as their own module sees them.
 #[derive(Clone)]
 pub struct OrdersSource {
     store: Store,
+    which: Which,
 }
 
 #[derive(FromRow)]
@@ -33,7 +58,7 @@ struct Row {
     seq: i64,
     order_id: Uuid,
     version: i32,
-    sequence: i16,
+    sequence: Option<i16>,
     kind: String,
     schema_version: i16,
     at: Timestamp,
@@ -42,22 +67,36 @@ struct Row {
 }
 
 impl OrdersSource {
-    /// On the module's schema.
+    /// What is told, on the module's schema.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, which: Which::Told }
+    }
+
+    /// Every event, for this module's own read models.
+    #[must_use]
+    pub fn history(store: Store) -> Self {
+        Self { store, which: Which::All }
+    }
+
+    fn all(&self, rows: Vec<Row>) -> Result<Vec<(Position, Envelope)>, StoreError> {
+        rows.into_iter().map(|row| row.told(self.which)).collect()
     }
 }
 
 #[async_trait]
 impl Source for OrdersSource {
     fn name(&self) -> &'static str {
-        orders_api::NAME
+        match self.which {
+            Which::Told => orders_api::NAME,
+            Which::All => HISTORY,
+        }
     }
 
     async fn page(&self, after: Position, slots: &[u16], limit: u16) -> Result<Page, StoreError> {
         let horizon = Horizon::read(self.store.pool()).await?;
-        let rows: Vec<Row> = sqlx::query_as(PAGE)
+        let page = if self.which == Which::Told { PAGE } else { HISTORY_PAGE };
+        let rows: Vec<Row> = sqlx::query_as(page)
             .bind(after.epoch)
             .bind(after.xid.to_string())
             .bind(after.seq)
@@ -68,7 +107,7 @@ impl Source for OrdersSource {
             .fetch_all(self.store.pool())
             .await?;
         let full = rows.len() == usize::from(limit);
-        let events = rows.into_iter().map(Row::told).collect::<Result<Vec<_>, _>>()?;
+        let events = self.all(rows)?;
         let last = events.last().map(|(position, _)| *position);
         Ok(Page { end: if full { last.unwrap_or(after) } else { horizon.end().max(after) }, events })
     }
@@ -79,12 +118,13 @@ impl Source for OrdersSource {
 
     async fn of_subject(&self, subject: &str, after_sequence: i64) -> Result<Vec<Envelope>, StoreError> {
         let Ok(order) = subject.parse::<OrderId>() else { return Ok(Vec::new()) };
-        let rows: Vec<Row> = sqlx::query_as(OF_SUBJECT)
+        let of_subject = if self.which == Which::Told { OF_SUBJECT } else { HISTORY_OF_SUBJECT };
+        let rows: Vec<Row> = sqlx::query_as(of_subject)
             .bind(order.0)
             .bind(after_sequence)
             .fetch_all(self.store.pool())
             .await?;
-        rows.into_iter().map(|row| row.told().map(|(_, envelope)| envelope)).collect()
+        Ok(self.all(rows)?.into_iter().map(|(_, envelope)| envelope).collect())
     }
 
     fn signal(&self) -> Signal {
@@ -93,27 +133,36 @@ impl Source for OrdersSource {
 }
 
 impl Row {
-    fn told(self) -> Result<(Position, Envelope), StoreError> {
+    fn told(self, which: Which) -> Result<(Position, Envelope), StoreError> {
         let position = Position { epoch: self.epoch, xid: self.xid, seq: self.seq };
         let order = OrderId(self.order_id);
         let unreadable =
             |why: &str| StoreError::Conflict(format!("event {} of order {order}: {why}", self.version));
-        let event = OrderEvent::restore(&self.kind, self.schema_version.unsigned_abs(), self.payload.clone())
-            .map_err(|error| unreadable(&error.to_string()))?;
-        let (kind, data) = event.public(order).ok_or_else(|| unreadable("it is not public"))?;
         let trace =
             self.traceparent.as_deref().and_then(|text| text.parse::<banyan_kernel::TraceParent>().ok());
         let subject = order.to_string();
+        let actor = self.payload["actor"].as_str().unwrap_or_default().to_owned();
+        let (source, sequence, kind, data) = match which {
+            Which::All => (HISTORY, i64::from(self.version), self.kind, self.payload),
+            Which::Told => {
+                let version = self.schema_version.unsigned_abs();
+                let event = OrderEvent::restore(&self.kind, version, self.payload)
+                    .map_err(|error| unreadable(&error.to_string()))?;
+                let (kind, data) = event.public(order).ok_or_else(|| unreadable("it is not public"))?;
+                let sequence = self.sequence.ok_or_else(|| unreadable("it has no number"))?;
+                (orders_api::NAME, i64::from(sequence), kind.to_owned(), data)
+            }
+        };
         let envelope = Envelope {
-            id: event_id(orders_api::NAME, &subject, self.sequence.into()),
-            kind: kind.to_owned(),
-            source: orders_api::NAME.to_owned(),
+            id: event_id(source, &subject, sequence),
+            kind,
+            source: source.to_owned(),
             subject,
             time: self.at,
             schema_version: self.schema_version.unsigned_abs(),
-            sequence: self.sequence.into(),
+            sequence,
             causation: format!("{order}/{}", self.version),
-            actor: self.payload["actor"].as_str().unwrap_or_default().to_owned(),
+            actor,
             traceparent: trace.ok_or_else(|| unreadable("its order has no trace"))?,
             data,
         };

@@ -6,6 +6,7 @@ mod log;
 mod log_suite;
 mod place;
 mod poison;
+mod read_models;
 mod source;
 mod statements;
 mod world;

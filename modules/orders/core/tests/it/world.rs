@@ -76,6 +76,32 @@ impl World {
         assert_ne!(planted.expect(statement).rows_affected(), 0, "{statement}");
     }
 
+    /// Has the database change the rows of copy 1 of a read model, of which `which` is true, as they are written.
+    pub async fn plant_trigger(&self, table: &str, which: &str, change: &str) {
+        let superuser = self.superuser().await;
+        for statement in [
+            format!(
+                "create function orders.planted() returns trigger language plpgsql as $$ begin {change} end $$"
+            ),
+            format!(
+                "create trigger planted before insert or update on orders.{table} for each row \
+                 when (new.copy = 1 and {which}) execute function orders.planted()"
+            ),
+        ] {
+            sqlx::query(AssertSqlSafe(statement.clone())).execute(&superuser).await.expect(&statement);
+        }
+    }
+
+    /// Ends that.
+    pub async fn drop_trigger(&self, table: &str) {
+        let superuser = self.superuser().await;
+        for statement in
+            [format!("drop trigger planted on orders.{table}"), "drop function orders.planted()".to_owned()]
+        {
+            sqlx::query(AssertSqlSafe(statement.clone())).execute(&superuser).await.expect(&statement);
+        }
+    }
+
     /// Places orders of these names.
     pub async fn place_all(&self, names: &[&str]) -> Vec<Answer<Placed>> {
         self.orders.place(names.iter().map(|name| place(name)).collect()).await

@@ -1,0 +1,134 @@
+//! `GET /v1/orders`
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use banyan_kernel::{CustomerId, OrderId, Role, Sku, Timestamp};
+use banyan_net::{Principal, Problem};
+use orders_api::{ListOrders, OrderState, OrderSummary, refusals};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    Api,
+    consistency::AtLeast,
+    done,
+    read_orders::{cursor, invalid_cursor, limit_of, parse_cursor},
+};
+
+/// Which orders, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrdersQuery {
+    /// Of this customer alone (staff; a customer sees its own anyway).
+    #[param(value_type = CustomerId, required = false)]
+    customer: Option<CustomerId>,
+    /// That stand there.
+    #[param(value_type = OrderState, required = false)]
+    state: Option<OrderState>,
+    /// That were turned back for this reason: `out_of_stock`, `insufficient_funds`, `cancelled`, ...
+    #[param(value_type = String, required = false, pattern = "^[a-z_]{1,64}$")]
+    cause: Option<String>,
+    /// With this product in them.
+    #[param(value_type = Sku, required = false)]
+    sku: Option<Sku>,
+    /// Placed at this time or later (RFC 3339).
+    #[serde(default, with = "banyan_kernel::rfc3339::option")]
+    #[param(value_type = String, format = DateTime, required = false)]
+    placed_from: Option<Timestamp>,
+    /// Placed before this time (RFC 3339); not together with `cursor`, which says the same more exactly.
+    #[serde(default, with = "banyan_kernel::rfc3339::option")]
+    #[param(value_type = String, format = DateTime, required = false)]
+    placed_before: Option<Timestamp>,
+    /// The `next` of the page before, with the same other parameters.
+    #[param(value_type = String, required = false, pattern = "^[0-9a-f]+([.][0-9a-f]+)+$")]
+    cursor: Option<String>,
+    /// At most so many, 1 to 200; 50 unless told.
+    #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+/// A page of orders, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrdersPage {
+    /// The orders.
+    orders: Vec<OrderSummary>,
+    /// Where the next page begins; absent on the last. A search for something rare looks through 10,000 orders a page, so a page
+    /// may be short, even empty, with more to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Lists or searches orders, newest first: a customer's own, or all for staff.
+///
+/// The list is a read model: a moment after a write it may not show it yet. Send the write's `Consistency-Token` with the request
+/// to see at least that; it is waited for, up to two seconds.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
+    params(OrdersQuery, ("Consistency-Token" = Option<String>, Header, description = "What writes of orders answered: the list must show at least that. At most 16, with commas between.")),
+    responses(
+        (status = 200, description = "A page.", body = OrdersPage),
+        (status = 400, description = "An invalid parameter or token.", body = Problem),
+        (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "A customer asks for another's.", body = Problem),
+        (status = 422, description = "A cursor that is none of this list.", body = Problem),
+        (status = 500, description = "Our fault; it has been logged.", body = Problem),
+        (status = 503, description = "Not now, or the list has not come to the Consistency-Token yet; ask again.", body = Problem),
+    )
+)]
+pub(crate) async fn list_orders(
+    State(api): State<Api>,
+    principal: Principal,
+    AtLeast(at_least): AtLeast,
+    query: Result<Query<OrdersQuery>, QueryRejection>,
+) -> Result<Json<OrdersPage>, Problem> {
+    let invalid = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
+    let Query(query) = query.map_err(|error| invalid(&error.body_text()))?;
+    let limit = limit_of(query.limit)?;
+    if query.cursor.is_some() && query.placed_before.is_some() {
+        return Err(invalid("a cursor and placed_before are not for one page"));
+    }
+    if query.cause.as_ref().is_some_and(|cause| !is_code(cause)) {
+        return Err(invalid("a cause is 1 to 64 lower-case letters and underscores"));
+    }
+    let cursor_at = |text: &str| parse_cursor(text).ok_or_else(invalid_cursor);
+    let from_cursor = query.cursor.as_deref().map(cursor_at).transpose()?;
+    let before = from_cursor.or(query.placed_before.map(|at| (at, Uuid::nil())));
+    let which = ListOrders {
+        reader: reader(&principal, query.customer)?,
+        customer: query.customer,
+        state: query.state,
+        cause: query.cause,
+        sku: query.sku,
+        placed_from: query.placed_from,
+        before: before.map(|(at, id)| (at, OrderId(id))),
+        limit,
+        at_least,
+    };
+    let page = done(api.orders.list(which).await, |code| match code {
+        refusals::BEHIND => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    })?;
+    Ok(Json(OrdersPage { orders: page.orders, next: page.next.map(|(at, id)| cursor(at, id.0)) }))
+}
+
+/// The customer who asks, if it is one; it asks for nobody else's.
+fn reader(principal: &Principal, wanted: Option<CustomerId>) -> Result<Option<CustomerId>, Problem> {
+    if principal.0.role != Role::Customer {
+        return Ok(None);
+    }
+    let own = principal.customer()?;
+    if wanted.is_some_and(|wanted| wanted != own) {
+        let detail = "a customer lists its own orders alone";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "own_orders_only", detail));
+    }
+    Ok(Some(own))
+}
+
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
