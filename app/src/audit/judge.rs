@@ -54,6 +54,9 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>,
         audit.violated("read-model", format!("{id}: {how}"));
     }
     let Some(order) = &fact.order else { return };
+    if fact.sale_heard && !fact.is_sold {
+        audit.violated("read-model", format!("{id} was shipped, and the sales have heard it and lack it"));
+    }
     let nothing = Done::default();
     let done = book.map(|book| book.orders.get(&id).unwrap_or(&nothing));
     match order.ended {
@@ -115,11 +118,11 @@ fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>)
 fn shown(audit: &mut Audit, facts: &Facts, order: &Order) {
     let Some(fact) = &facts.order else { return };
     let id = facts.id;
-    if fact.listed < order.version {
+    if fact.listed < order.version && fact.list.is_none() {
         let what = format!("{id}: the list shows {} of its {} events", fact.listed, order.version);
         audit.violated("read-model", what);
     }
-    if order.public_state() == OrderState::Shipped && !fact.is_sold {
+    if order.public_state() == OrderState::Shipped && !fact.is_sold && !fact.sale_heard {
         audit.violated("read-model", format!("{id} was shipped, and is not in the sales"));
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn text(audit: &Audit) -> String {
         } else {
             format!("VIOLATED {} times", check.violations)
         };
-        text.push_str(&format!("  {:<8} {word}\n", check.name));
+        text.push_str(&format!("  {:<10} {word}\n", check.name));
         check.named.iter().for_each(|what| text.push_str(&format!("           {what}\n")));
     }
     text.push_str(if audit.is_clean() { "clean\n" } else { "NOT CLEAN\n" });

@@ -32,7 +32,7 @@ const BYTES: &str = "with record as ( \
      left join pg_namespace n on n.oid = t.relnamespace group by 1";
 
 /// Why a row is written.
-const WHY: [(&str, &str); 14] = [
+const WHY: [(&str, &str); 21] = [
     (
         "orders.orders",
         "what is asked often; found when due; keeps the stream's head, so that a cut tail shows",
@@ -54,6 +54,13 @@ const WHY: [(&str, &str); 14] = [
     ("shipping.outbox", "ShipmentBooked"),
     ("inventory.slot", "position of what inventory has heard; per batch and slot"),
     ("shipping.slot", "position of what shipping has heard; per batch and slot"),
+    ("inventory.public_stock", "what the public is told; a row per product of the basket"),
+    ("notifications.mail", "what its customer was told of it: confirmed, shipped"),
+    ("notifications.slot", "positions of what notifications have heard; per batch and slot"),
+    ("orders.order_list", "the order as lists show it; several events of a batch are one update"),
+    ("orders.sales", "what was sold in this hour; a row per product of the basket"),
+    ("orders.sold_order", "that the order is in these sums; told twice, it counts once"),
+    ("orders.slot", "positions of the two views, and who drives which orders; per batch and slot"),
     ("transaction", "commit records: one per write transaction, of a whole batch"),
     ("orders.order_event_seq_seq", "the order of events within a transaction"),
 ];

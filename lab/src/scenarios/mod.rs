@@ -4,6 +4,7 @@ mod a1;
 mod a2;
 mod a3;
 mod a4;
+mod c1;
 mod c2;
 mod c3;
 mod c4;
@@ -11,6 +12,7 @@ mod c5;
 mod c6;
 mod c7;
 mod d1;
+mod d2;
 mod d6;
 mod e1;
 mod e2;
@@ -43,6 +45,7 @@ pub const ROWS: &[Row] = &[
     a2::ROW,
     a3::ROW,
     a4::ROW,
+    c1::ROW,
     c2::ROW,
     c3::ROW,
     c4::ROW,
@@ -50,6 +53,7 @@ pub const ROWS: &[Row] = &[
     c6::ROW,
     c7::ROW,
     d1::ROW,
+    d2::ROW,
     d6::ROW,
     e1::ROW,
     e2::ROW,

@@ -27,8 +27,20 @@ pub struct Answer {
     pub status: u16,
     /// Whether it is the first answer again.
     pub replayed: bool,
+    /// The `Consistency-Token` of a write.
+    pub consistency: Option<String>,
     /// The body; null where it is no JSON.
     pub json: Value,
+}
+
+impl Answer {
+    async fn read(answer: reqwest::Response) -> Result<Self, reqwest::Error> {
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let (status, replayed) = (answer.status().as_u16(), header("Idempotent-Replayed").is_some());
+        let consistency = header("Consistency-Token");
+        let json = serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null);
+        Ok(Self { status, replayed, consistency, json })
+    }
 }
 
 /// Reaches one shop, whether it runs or not.
@@ -136,11 +148,21 @@ impl ShopClient {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await?;
-        let status = answer.status().as_u16();
-        let replayed = answer.headers().contains_key("Idempotent-Replayed");
-        let json = serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null);
-        Ok(Answer { status, replayed, json })
+        Answer::read(request.send().await?).await
+    }
+
+    /// `GET` of the public API, which must show at least what a write's token says.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn get_at_least(&self, path: &str, token: &str, at_least: Option<&str>) -> Answer {
+        let request = self.http.get(format!("{}{path}", self.api)).bearer_auth(token);
+        let request = match at_least {
+            Some(at_least) => request.header("Consistency-Token", at_least),
+            None => request,
+        };
+        let answer = async { Answer::read(request.send().await?).await };
+        answer.await.unwrap_or_else(|error| panic!("{path} does not answer: {error:?}"))
     }
 
     /// `GET` of the public API.

@@ -22,8 +22,9 @@ const EVENT: &str = "insert into orders.order_event (order_id, version, sequence
 const ROW: &str = "insert into orders.orders (order_id, customer_id, slot, placed_at, state, version, told, hash, \
      response, open, due_at) values ($1, $2, $3, $4, 'placed', 1, 1, $5, $6, true, null)";
 
-/// By the mail that says that an order was accepted.
-const TOLD: &str = "select count(*) from notifications.mail where order_id = $1";
+/// By the mail that says that an order was accepted, and by the list.
+const TOLD: &str = "select least((select count(*) from notifications.mail where order_id = $1), \
+     (select count(*) from orders.order_list where order_id = $1))";
 
 /// A clean shop and its orders.
 struct Scene {
@@ -51,11 +52,16 @@ impl Scene {
     /// Plants, looks, mends: the audit names that check and what it is about, and nothing else is wrong
     /// before and after.
     async fn check(&self, name: &str, names: impl Display, plant: String, mend: String) {
+        self.check_all(&[name], names, plant, mend).await;
+    }
+
+    /// As [`Self::check`], of what more than one check must see.
+    async fn check_all(&self, checks: &[&str], names: impl Display, plant: String, mend: String) {
         self.run(plant).await;
-        self.finds(&[name], &names.to_string()).await;
+        self.finds(checks, &names.to_string()).await;
         self.run(mend).await;
         let audit = self.shop.audit().await;
-        assert!(violations(&audit).is_empty(), "{name} was mended: {audit:#}");
+        assert!(violations(&audit).is_empty(), "{checks:?} was mended: {audit:#}");
     }
 
     async fn finds(&self, checks: &[&str], names: &str) {
@@ -67,7 +73,7 @@ impl Scene {
         for check in checks {
             assert!(found[*check].contains(names), "{check} names {names}: {found:?}");
             println!("{check}: {}", found[*check]);
-            assert!(text.contains(&format!("  {check:<8} VIOLATED")), "{text}");
+            assert!(text.contains(&format!("  {check:<10} VIOLATED")), "{text}");
         }
         assert!(text.contains(names) && text.ends_with("NOT CLEAN\n"), "{text}");
     }
@@ -114,7 +120,8 @@ async fn violations_are_found_and_named() {
 
     let (plant, mend) = changed_event(order(3), 7, "slot = slot");
     let tail = format!("delete from orders.order_event where order_id = '{}' and version = 7", order(3));
-    scene.check("chain", order(3), format!("{plant}; {tail}"), mend).await;
+    // The sales have an order of which no event says that it was shipped.
+    scene.check_all(&["chain", "read-model"], order(3), format!("{plant}; {tail}"), mend).await;
 
     let last =
         format!("(select xid from orders.order_event where order_id = '{}' and version = 7)", order(4));
@@ -146,6 +153,8 @@ async fn violations_are_found_and_named() {
         scene.check("once", order(7), plant, mend).await;
     }
 
+    in_read_models(&scene).await;
+
     let forgotten = plant_forgotten(&scene.pool).await;
     // Its event is heard like any other, sooner or later; what that left must be mended as well.
     until(SETTLE, "its customer to be told", async || {
@@ -155,7 +164,7 @@ async fn violations_are_found_and_named() {
     })
     .await;
     scene.finds(&["ended"], &forgotten.to_string()).await;
-    let tables = ["orders.orders", "orders.order_event", "notifications.mail"];
+    let tables = ["orders.orders", "orders.order_event", "notifications.mail", "orders.order_list"];
     scene
         .run(tables.map(|table| format!("delete from {table} where order_id = '{forgotten}'")).join("; "))
         .await;
@@ -173,6 +182,32 @@ async fn violations_are_found_and_named() {
     scene.finds(&["once"], order(5)).await;
     scene.shop.outside().hold_money("no order of ours").await;
     scene.finds(&["once"], "no order of ours").await;
+}
+
+/// The views beside the truth.
+async fn in_read_models(scene: &Scene) {
+    let order = |n: usize| scene.orders[n].as_str();
+    let of = |n: usize| format!("order_id = '{}'", order(n));
+    for (n, change) in
+        [(0, "state = 'stuck'"), (1, "ended_at = null"), (2, "version = 6"), (3, "tracking = 'elsewhere'")]
+    {
+        let (plant, mend) = changed("orders.order_list", &of(n), change);
+        scene.check("read-model", order(n), plant, mend).await;
+    }
+    for (table, rows, names) in [
+        ("orders.order_list", of(4), order(4)),
+        ("orders.sold_order", of(5), order(5)),
+        (
+            "orders.sales",
+            "sku = 'PEAR'".to_owned(),
+            "PEAR EUR: sales say nothing, and the orders say 9 pieces of 9 orders for",
+        ),
+    ] {
+        let (plant, mend) = changed(table, &rows, "copy = copy");
+        scene.check("read-model", names, format!("{plant}; delete from {table} where {rows}"), mend).await;
+    }
+    let (plant, mend) = changed("orders.sales", "sku = 'APPLE'", "amount_minor = amount_minor + 1");
+    scene.check("read-model", "APPLE EUR: sales say 9 pieces of 9 orders for", plant, mend).await;
 }
 
 /// An order that was acknowledged ten minutes ago and then forgotten: its chain is whole, its row is what its

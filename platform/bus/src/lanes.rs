@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use banyan_store::{Held, Position};
 use tokio::time::Instant;
 
-/// How many events are applied one by one after a slot was taken: one of them may have killed the process.
+/// How many events are applied one by one after a slot was taken from who did not let it go: one of them may have killed
+/// its process.
 pub(crate) const CAREFUL_EVENTS: u16 = 50;
 
 /// One slot in hand.
@@ -195,7 +196,7 @@ impl Lanes {
 
 impl Lane {
     fn new(held: Held) -> Self {
-        let careful = CAREFUL_EVENTS;
+        let careful = if held.abandoned { CAREFUL_EVENTS } else { 0 };
         Self { at: held, stored: held.position, careful, waits: 0, until: None, gap: None, owed: None }
     }
 }

@@ -22,7 +22,7 @@ const HOLDERS: &str = "select slot, holder from slot where group_name = $1 order
 /// Raises the epoch and reads the position in one statement: no write of the holder before comes between.
 const TAKE: &str = "update slot s set holder = $2, epoch = epoch + 1 from unnest($3::int2[], $4::uuid[]) t(slot, was) \
      where s.group_name = $1 and s.slot = t.slot and s.holder is not distinct from t.was \
-     returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8, s.source_seq";
+     returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8, s.source_seq, t.was is not null";
 const RELEASE: &str =
     "update slot set holder = null where group_name = $1 and holder = $2 and slot = any($3)";
 const LEAVE: &str = "delete from member where group_name = $1 and instance = $2";
@@ -36,6 +36,8 @@ pub struct Held {
     pub epoch: i64,
     /// Where the group stood.
     pub position: Position,
+    /// Whether the holder before never let it go: it may have died of the event that comes next.
+    pub abandoned: bool,
 }
 
 /// What a member sees: everybody's beat and every slot's holder.
@@ -89,12 +91,13 @@ impl SlotTable for Store {
     ) -> Result<Vec<Held>, StoreError> {
         let (numbers, was): (Vec<i16>, Vec<Option<Uuid>>) =
             slots.iter().map(|(slot, was)| (*slot as i16, *was)).unzip();
-        let rows: Vec<(i16, i64, i64, i64, i64)> =
+        let rows: Vec<(i16, i64, i64, i64, i64, bool)> =
             sqlx::query_as(TAKE).bind(group).bind(me).bind(numbers).bind(was).fetch_all(self.pool()).await?;
-        let held = |(slot, epoch, source_epoch, xid, seq): (i16, i64, i64, i64, i64)| Held {
-            slot: slot.unsigned_abs(),
+        let held = |(slot, epoch, source_epoch, xid, seq, abandoned)| Held {
+            slot: i16::unsigned_abs(slot),
             epoch,
             position: Position { epoch: source_epoch, xid, seq },
+            abandoned,
         };
         Ok(rows.into_iter().map(held).collect())
     }
@@ -283,7 +286,10 @@ mod tests {
     use super::*;
 
     fn held(slots: impl IntoIterator<Item = u16>) -> BTreeMap<u16, Held> {
-        slots.into_iter().map(|slot| (slot, Held { slot, epoch: 1, position: Position::START })).collect()
+        slots
+            .into_iter()
+            .map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: false }))
+            .collect()
     }
 
     fn watcher(me: Uuid) -> Watcher {

@@ -1,6 +1,6 @@
 //! What orders say to the audit about their own schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use banyan_kernel::OrderId;
 use banyan_store::StoreError;
@@ -25,6 +25,14 @@ const OUT_OF_ORDER: &str = "select distinct a.order_id from order_event a join o
      on b.order_id = a.order_id and b.version = a.version + 1 \
      where a.order_id > $1 and a.order_id <= $2 and (b.epoch, b.xid, b.seq) <= (a.epoch, a.xid, a.seq)";
 
+/// What the views' groups have heard of each order, by the positions that they committed; what waits behind a dead letter is not heard.
+const HEARD: &str = "select e.order_id, max(e.version) filter (where s.group_name = 'orders.list'), \
+     bool_or(s.group_name = 'orders.sales' and e.type = 'OrderShipped') \
+     from order_event e join slot s on s.group_name in ('orders.list', 'orders.sales') and s.slot = e.slot \
+     where e.order_id > $1 and e.order_id <= $2 and (e.epoch, e.xid, e.seq) <= (s.source_epoch, s.source_xid, s.source_seq) \
+     and not exists (select from dead_letter d where d.group_name = s.group_name and d.key = e.order_id::text) \
+     group by e.order_id";
+
 /// One order's truth, judged within the module.
 #[derive(Clone, Debug)]
 pub struct OrderFact {
@@ -42,10 +50,12 @@ pub struct OrderFact {
     pub answers_otherwise: bool,
     /// How many of its events the list shows.
     pub listed: i64,
-    /// What is wrong with its row of the list: not the fold of so many events.
+    /// What is wrong with its row of the list: not the fold of so many events, or of fewer than were applied.
     pub list: Option<String>,
     /// Whether the sales have it.
     pub is_sold: bool,
+    /// Whether the sales' group has applied that it was shipped.
+    pub sale_heard: bool,
 }
 
 #[derive(FromRow)]
@@ -83,11 +93,18 @@ impl Orders {
         let ids: Vec<Uuid> =
             sqlx::query_scalar(STREAM_IDS).bind(after.0).bind(upto.0).fetch_all(pool).await?;
         let mut rows = self.rows(after, upto).await?;
+        let heard = self.heard(after, upto).await?;
         let listed = live_rows(pool, after, upto).await?;
         // Events after rows: a stream may be ahead of its row, never behind.
         let streams = streams(pool, &ids).await?;
-        let lists: BTreeMap<OrderId, String> =
-            listed.iter().filter_map(|(id, row)| Some((*id, against_list(row, streams.get(id))?))).collect();
+        let lists: BTreeMap<OrderId, String> = ids
+            .iter()
+            .filter_map(|id| {
+                let id = OrderId(*id);
+                let applied = heard.get(&id).map_or(0, |heard| heard.0);
+                Some((id, against_list(listed.get(&id), streams.get(&id)?, applied)?))
+            })
+            .collect();
         let folded: BTreeMap<OrderId, Result<Order, BrokenChain>> =
             streams.into_iter().map(|(id, stream)| (id, fold(id, stream))).collect();
         let behind = |id: &OrderId| {
@@ -117,9 +134,23 @@ impl Orders {
             listed: listed.get(&id).map_or(0, |row| row.version.into()),
             list: lists.get(&id).cloned(),
             is_sold: sold.contains(&id.0),
+            sale_heard: heard.get(&id).is_some_and(|heard| heard.1),
             ..judge(id, rows.get(&id), folded, &disordered)
         };
-        Ok(all.into_iter().map(fact).collect())
+        let mut facts: Vec<OrderFact> = all.into_iter().map(fact).collect();
+        let known: BTreeSet<OrderId> = facts.iter().map(|fact| fact.id).collect();
+        facts.extend(listed.keys().filter(|id| !known.contains(id)).map(|id| listed_alone(*id)));
+        Ok(facts)
+    }
+
+    async fn heard(
+        &self,
+        after: OrderId,
+        upto: OrderId,
+    ) -> Result<BTreeMap<OrderId, (i32, bool)>, StoreError> {
+        let rows: Vec<(Uuid, Option<i32>, bool)> =
+            sqlx::query_as(HEARD).bind(after.0).bind(upto.0).fetch_all(self.store.pool()).await?;
+        Ok(rows.into_iter().map(|(id, list, sale)| (OrderId(id), (list.unwrap_or(0), sale))).collect())
     }
 
     /// What is wrong with the sales.
@@ -175,15 +206,34 @@ fn judge(
         listed: 0,
         list: None,
         is_sold: false,
+        sale_heard: false,
     }
 }
 
-/// A row of the list against the fold of as many events as it says it shows.
-fn against_list(row: &ListRow, stream: Option<&Vec<EventRow>>) -> Option<String> {
-    let Some(stream) = stream else { return Some("it is in the list, and has no events".to_owned()) };
-    let shown: Vec<EventRow> = stream.iter().take(row.version.unsigned_abs() as usize).cloned().collect();
-    // A chain that cannot be folded is named as such.
-    row.differs(&fold(OrderId(row.order_id), shown).ok()?)
+/// A row of the list against the fold of as many events as it says it shows, which are at least those that were applied.
+fn against_list(row: Option<&ListRow>, stream: &[EventRow], applied: i32) -> Option<String> {
+    let version = row.map_or(0, |row| row.version);
+    if version < applied {
+        return Some(format!("the list shows {version} of the {applied} events that were applied to it"));
+    }
+    let (row, shown) = (row?, stream.get(..version.unsigned_abs() as usize)?);
+    // A chain that is too short, or cannot be folded, is named as such.
+    row.differs(&fold(OrderId(row.order_id), shown.to_vec()).ok()?)
+}
+
+fn listed_alone(id: OrderId) -> OrderFact {
+    OrderFact {
+        id,
+        order: None,
+        chain: None,
+        row: None,
+        out_of_order: false,
+        answers_otherwise: false,
+        listed: 0,
+        list: Some("it is in the list, and there is no such order".to_owned()),
+        is_sold: false,
+        sale_heard: false,
+    }
 }
 
 fn differs(order: &Order, row: &Row) -> Option<String> {

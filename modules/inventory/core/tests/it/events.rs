@@ -86,8 +86,12 @@ async fn a_reconciler_works_on_its_own_slots_alone() -> Result<(), StoreError> {
 #[tokio::test]
 async fn the_reconciler_runs_until_it_is_stopped() {
     let World { inventory, clock, reconciler, store, .. } = World::new().await;
-    let held = (0..SLOTS)
-        .map(|slot| (slot, banyan_store::Held { slot, epoch: 1, position: banyan_store::Position::START }));
+    let held = (0..SLOTS).map(|slot| {
+        (
+            slot,
+            banyan_store::Held { slot, epoch: 1, position: banyan_store::Position::START, abandoned: false },
+        )
+    });
     let (_slots, held) = watch::channel(held.collect());
     let stop = CancellationToken::new();
     let mut committed = store.signal().listen();

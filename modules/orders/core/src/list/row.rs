@@ -52,9 +52,16 @@ impl ListRow {
     pub(super) fn advance(&mut self, event: &OrderEvent, at: Timestamp) {
         self.version += 1;
         match event {
-            OrderEvent::StepDone { step: Step::Book, result, .. } => self.tracking.clone_from(result),
-            OrderEvent::StepDone { step: Step::Capture, .. } => self.paid = true,
-            OrderEvent::StepRefused { code, .. } => self.turn_back(code),
+            OrderEvent::StepDone { step, result, .. } => match step {
+                Step::Book => self.tracking.clone_from(result),
+                Step::Capture => self.paid = true,
+                _ => {}
+            },
+            OrderEvent::StepRefused { step, code, .. } => {
+                self.paid &= *step != Step::Capture;
+                self.turn_back(code);
+            }
+            OrderEvent::StepUndone { step, .. } => self.paid &= *step != Step::Capture,
             OrderEvent::CancelRequested { .. } => self.turn_back("cancelled"),
             OrderEvent::StepBroken { .. } => self.stuck = true,
             OrderEvent::OrderResolved { how, .. } => {
@@ -64,7 +71,7 @@ impl ListRow {
                 }
             }
             OrderEvent::OrderShipped {} | OrderEvent::OrderCancelled { .. } => self.ended_at = Some(at),
-            OrderEvent::OrderCreated(_) | OrderEvent::StepDone { .. } | OrderEvent::StepUndone { .. } => {}
+            OrderEvent::OrderCreated(_) => {}
         }
         self.state = self.stands().as_str().to_owned();
     }
