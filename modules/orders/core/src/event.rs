@@ -3,7 +3,7 @@
 
 use banyan_kernel::{Actor, CustomerId, Json, Money, OrderId};
 use orders_api::{OrderCancelled, OrderCreated, OrderShipped, PricedLine, Resolution};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::value::MapDeserializer};
 
 use crate::saga::Step;
 
@@ -139,8 +139,10 @@ impl OrderEvent {
         if version != SCHEMA_VERSION {
             return Err(error("the version is not known".to_owned()));
         }
-        let tagged = serde_json::json!({"type": kind, "data": payload});
-        serde_json::from_value(tagged).map_err(|why| error(why.to_string()))
+        // The type before the data: the other way round the data is copied until the type is known.
+        let tagged = [("type", Json::from(kind)), ("data", payload)];
+        let tagged = MapDeserializer::<_, serde_json::Error>::new(tagged.into_iter());
+        Self::deserialize(tagged).map_err(|why| error(why.to_string()))
     }
 
     /// As the contract's event, if it is public: its name and data.

@@ -245,54 +245,53 @@ pub(crate) fn fold(id: OrderId, stream: Vec<EventRow>) -> Result<Order, BrokenCh
     for row in stream {
         let previous = order.as_ref().map_or(chain::START, |order| order.hash);
         let expected = order.as_ref().map_or(1, |order| order.version + 1);
-        let (event, hash) = verify(id, expected, &previous, &row)?;
+        let hash = verify(id, expected, &previous, &row)?;
+        let EventRow { sequence, kind, schema_version, payload, at, traceparent, .. } = row;
+        let event = OrderEvent::restore(&kind, schema_version.unsigned_abs(), payload)
+            .map_err(|error| BrokenChain::Unreadable(error.to_string()))?;
         let is_told = event.is_public();
         match &mut order {
-            Some(order) => order.apply(&event, row.at, hash),
-            None => order = Some(first(id, event, &row, hash)?),
+            Some(order) => order.apply(&event, at, hash),
+            None => order = Some(first(id, event, at, traceparent.as_deref(), hash)?),
         }
         let told = order.as_ref().map(|order| order.told).filter(|_| is_told);
-        if row.sequence.map(i64::from) != told {
+        if sequence.map(i64::from) != told {
             return Err(BrokenChain::Numbered { version: expected });
         }
     }
     order.ok_or(BrokenChain::Missing { expected: 1 })
 }
 
-fn verify(
-    id: OrderId,
-    expected: i64,
-    previous: &Hash,
-    row: &EventRow,
-) -> Result<(OrderEvent, Hash), BrokenChain> {
+fn verify(id: OrderId, expected: i64, previous: &Hash, row: &EventRow) -> Result<Hash, BrokenChain> {
     let version = i64::from(row.version);
     if version != expected {
         return Err(BrokenChain::Missing { expected });
     }
-    let schema_version = row.schema_version.unsigned_abs();
     let link = Link {
         previous,
         order: id,
         version,
         kind: &row.kind,
-        schema_version,
+        schema_version: row.schema_version.unsigned_abs(),
         at: row.at,
         payload: &row.payload,
     };
     let hash = link.hash();
-    if row.hash != hash {
-        return Err(BrokenChain::Changed { version });
-    }
-    let event = OrderEvent::restore(&row.kind, schema_version, row.payload.clone());
-    event.map(|event| (event, hash)).map_err(|error| BrokenChain::Unreadable(error.to_string()))
+    if row.hash == hash { Ok(hash) } else { Err(BrokenChain::Changed { version }) }
 }
 
-fn first(id: OrderId, event: OrderEvent, row: &EventRow, hash: Hash) -> Result<Order, BrokenChain> {
-    let trace = row.traceparent.as_deref().and_then(|text| text.parse().ok());
+fn first(
+    id: OrderId,
+    event: OrderEvent,
+    at: Timestamp,
+    traceparent: Option<&str>,
+    hash: Hash,
+) -> Result<Order, BrokenChain> {
+    let trace = traceparent.and_then(|text| text.parse().ok());
     match (event, trace) {
         (OrderEvent::OrderCreated(created), Some(trace)) => {
             let actor = banyan_kernel::Actor::system("fold");
-            let (mut order, _) = Order::create(id, created, trace, row.at, &actor);
+            let (mut order, _) = Order::create(id, created, trace, at, &actor);
             order.hash = hash;
             Ok(order)
         }
