@@ -11,7 +11,7 @@ use axum::{
 };
 use banyan_bus::{Decision, Progress, ReadModel, Rebuild, RebuildError, Rebuilt};
 use banyan_net::{Principal, Problem};
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -74,33 +74,27 @@ pub(super) async fn rebuild(
 }
 
 async fn work(rebuild: Rebuild, model: Arc<dyn ReadModel>, by: Decision, lines: mpsc::Sender<Line>) {
-    let (tell, mut told) = mpsc::channel(1);
-    let handed_on = async {
-        while let Some(progress) = told.recv().await {
-            if lines.send(Line::Progress(progress)).await.is_err() {
-                break;
-            }
-        }
-        // Dropped here: the rebuild finds it closed, and ends.
-        drop(told);
-    };
-    let rebuilding = async {
-        let rebuilt = rebuild.run(&by, &tell).await;
-        drop(tell);
-        rebuilt
-    };
-    let (rebuilt, ()) = tokio::join!(rebuilding, handed_on);
+    let tell = |progress| hand_on(&lines, Line::Progress(progress));
+    let rebuilt = rebuild.run(&by, &tell).await;
     let last = match rebuilt {
         Ok(rebuilt) => {
             tracing::warn!(model = model.name(), ?rebuilt, ?by, "a read model was turned over");
             Line::Rebuilt(rebuilt)
         }
-        Err(RebuildError::Abandoned) => return,
+        Err(RebuildError::Abandoned) => {
+            tracing::warn!(model = model.name(), "a rebuild was given up by who asked for it");
+            return;
+        }
         Err(error) => {
             tracing::error!(model = model.name(), %error, "a read model was not rebuilt");
             Line::Refused(error.to_string())
         }
     };
     // Nobody there to hear it: it was logged.
-    let _ = lines.send(last).await;
+    hand_on(&lines, last).await;
+}
+
+/// Whether somebody takes the line.
+fn hand_on(lines: &mpsc::Sender<Line>, line: Line) -> BoxFuture<'_, bool> {
+    Box::pin(async move { lines.send(line).await.is_ok() })
 }

@@ -10,8 +10,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use banyan_kernel::{Envelope, SLOTS, Timestamp};
 use banyan_store::{Locks, Position, Store, StoreError, Write, sqlx};
+use futures::future::BoxFuture;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::{Applied, Consumer, Decision, Source};
 
@@ -32,10 +32,11 @@ const LIVE: &str = "select live from read_model where name = $1";
 const BEGIN: &str = "update read_model set build = build + 1 where name = $1 returning build, live";
 /// Held until the commit: nobody begins another rebuild between the look and the write.
 const STILL_MINE: &str = "select live from read_model where name = $1 and build = $2 for share";
-/// Who feeds the live copy is fenced, and takes its slots anew.
-const STAND_STILL: &str = "update slot set epoch = epoch + 1, holder = null where group_name = $1 \
-     returning source_epoch, source_xid::text::int8, source_seq";
+/// Whoever feeds the live copy waits for its slots from here on.
+const STAND_STILL: &str = "select source_epoch, source_xid::text::int8, source_seq from slot where group_name = $1 \
+     order by slot for update";
 const TURN_OVER: &str = "update read_model set live = $3 where name = $1 and build = $2 returning live";
+/// And is fenced: its slots are taken anew.
 const GO_ON: &str = "insert into slot as s (group_name, slot, source_epoch, source_xid, source_seq) \
      select $1, n, $3, $4::text::xid8, $5 from generate_series(0, $2::int - 1) n \
      on conflict (group_name, slot) do update set epoch = s.epoch + 1, holder = null, attempts = 0, \
@@ -271,12 +272,15 @@ impl Rebuild {
         Self { model, source }
     }
 
-    /// Rebuilds, by somebody and for a reason. What `tell` takes is told after each step; closed, it ends the rebuild, and the
-    /// live copy is as it was.
+    /// Rebuilds, by somebody and for a reason. After each step `tell` is told; when it says that nobody listens, the rebuild ends.
     ///
     /// # Errors
     /// As said at each; the live copy is as it was.
-    pub async fn run(&self, by: &Decision, tell: &mpsc::Sender<Progress>) -> Result<Rebuilt, RebuildError> {
+    pub async fn run<'a>(
+        &self,
+        by: &Decision,
+        tell: &(dyn Fn(Progress) -> BoxFuture<'a, bool> + Sync),
+    ) -> Result<Rebuilt, RebuildError> {
         let (build, live): (i64, i16) = sqlx::query_as(BEGIN)
             .bind(self.model.name())
             .fetch_one(self.model.store().pool())
@@ -295,7 +299,9 @@ impl Rebuild {
                 }
                 Err(error) => return Err(error),
             }
-            tell.send(work.progress()).await.map_err(|_| RebuildError::Abandoned)?;
+            if !tell(work.progress()).await {
+                return Err(RebuildError::Abandoned);
+            }
         }
     }
 

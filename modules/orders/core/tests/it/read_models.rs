@@ -14,12 +14,13 @@ use banyan_bus::{
 };
 use banyan_kernel::{Answer, CustomerId, OrderId, slot_of};
 use banyan_store::{OwnershipConfig, Position, SlotTable};
+use futures::future::BoxFuture;
 use orders_api::{ListOrders, ListSales, OrderState, OrderSummary, Orders as _, refusals};
 use orders_core::{
     OrderEvent, OrderList, OrdersSource, SalesByHour, Step,
     log::{Kept, OrderLog},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -145,30 +146,18 @@ fn by() -> Decision {
 }
 
 async fn rebuild(world: &World, at: usize) -> Result<Rebuilt, RebuildError> {
-    rebuild_told(world, at, |_| std::future::ready(())).await
+    rebuild_told(world, at, &|_| Box::pin(std::future::ready(true))).await
 }
 
-/// A rebuild of the list (0) or the sales (1); after each step, what `told` does happens before the next but one.
-async fn rebuild_told<F: Future<Output = ()>>(
+/// A rebuild of the list (0) or the sales (1); what `told` does happens between two steps.
+async fn rebuild_told<'a>(
     world: &World,
     at: usize,
-    told: impl Fn(Progress) -> F,
+    told: &(dyn Fn(Progress) -> BoxFuture<'a, bool> + Sync),
 ) -> Result<Rebuilt, RebuildError> {
     let model = models(world)[at].clone();
-    let source = source_of(world, &*model);
-    let (tell, mut listen) = mpsc::channel(1);
-    let by = by();
-    let rebuilding = async {
-        let rebuilt = Rebuild::new(model, source).run(&by, &tell).await;
-        drop(tell);
-        rebuilt
-    };
-    let hearing = async {
-        while let Some(progress) = listen.recv().await {
-            told(progress).await;
-        }
-    };
-    tokio::time::timeout(WITHIN, async { tokio::join!(rebuilding, hearing).0 }).await.expect("it ends")
+    let rebuild = Rebuild::new(model.clone(), source_of(world, &*model));
+    tokio::time::timeout(WITHIN, rebuild.run(&by(), told)).await.expect("it ends")
 }
 
 async fn live(world: &World, name: &str) -> i16 {
@@ -380,22 +369,65 @@ async fn a_difference_refuses_the_swap_and_names_the_key() {
     feeding.stop().await;
 }
 
+/// Rows of a copy that an earlier rebuild left behind.
+const LEFT_BEHIND: &str = "insert into orders.order_list select 1, gen_random_uuid(), 1, gen_random_uuid(), 'placed', null, false, \
+     false, 1, 'EUR', 1, '{}', null, now(), null from generate_series(1, 12000)";
+
 #[tokio::test]
 async fn who_begins_a_rebuild_ends_the_one_before() {
     let world = World::new().await;
     world.placed("a").await;
-    let second = tokio::sync::Mutex::new(None);
-    let told = async |_: Progress| {
-        let mut second = second.lock().await;
-        if second.is_none() {
-            *second = Some(rebuild(&world, 0).await);
-        }
+    world.plant(LEFT_BEHIND).await;
+    let second = Mutex::new(None);
+    // The first is not through with emptying the copy when the second begins, and ends.
+    let told = |_: Progress| -> BoxFuture<'_, bool> {
+        Box::pin(async {
+            let mut second = second.lock().await;
+            if second.is_none() {
+                *second = Some(rebuild(&world, 0).await);
+            }
+            true
+        })
     };
-    let first = rebuild_told(&world, 0, told).await.expect_err("it is fenced");
+    let first = rebuild_told(&world, 0, &told).await.expect_err("it is fenced");
     assert!(matches!(first, RebuildError::TakenOver), "{first:?}");
-    let second = second.into_inner().expect("it began");
+    let second = second.lock().await.take().expect("it began");
     assert_eq!(second.expect("the last one counts").keys, 1);
     assert_eq!(live(&world, OrderList::NAME).await, 1);
+    let feeding = feed(&world);
+    assert_eq!(listed(&world, &["a"]).await.len(), 1, "nobody has touched what is read");
+    feeding.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_between_two_steps_is_in_the_new_copy_and_who_goes_away_ends_it() {
+    let world = World::new().await;
+    world.placed("before").await;
+    ship(&world, "before").await;
+    let step = AtomicU64::new(0);
+    for at in [0, 1] {
+        let placing = |_: Progress| -> BoxFuture<'_, bool> {
+            Box::pin(async {
+                let name = format!("step-{}", step.fetch_add(1, Ordering::Relaxed));
+                world.placed(&name).await;
+                ship(&world, &name).await;
+                true
+            })
+        };
+        rebuild_told(&world, at, &placing).await.expect("rebuilt");
+        // What comes after the copies were turned over is heard from where the new one stands.
+        let feeding = feed(&world);
+        let names: Vec<String> = (0..step.load(Ordering::Relaxed)).map(|n| format!("step-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        listed(&world, &names).await;
+        sells(&world, 1 + names.len() as i64).await;
+        is_clean(&world).await;
+        feeding.stop().await;
+    }
+    let nobody = |_: Progress| -> BoxFuture<'_, bool> { Box::pin(std::future::ready(false)) };
+    let gone = rebuild_told(&world, 0, &nobody).await.expect_err("nobody waits");
+    assert!(matches!(gone, RebuildError::Abandoned), "{gone:?}");
+    assert_eq!(live(&world, OrderList::NAME).await, 1, "what is read stays");
 }
 
 #[tokio::test]
@@ -464,6 +496,7 @@ async fn told_twice_an_order_counts_once() {
     listed(&world, &["a", "b"]).await;
     sells(&world, 2).await;
     is_clean(&world).await;
+    assert_eq!(world.count("select count(*) from dead_letter").await, 0, "a repeat is no error");
     feeding.stop().await;
 }
 
