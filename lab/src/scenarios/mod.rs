@@ -20,6 +20,7 @@ mod e3;
 mod e4;
 mod e6;
 mod e7;
+mod f1;
 mod h3;
 mod h4;
 mod i3;
@@ -27,6 +28,7 @@ mod j1;
 mod j10;
 mod j2;
 mod j3;
+mod j6;
 pub mod member;
 mod own;
 pub mod parts;
@@ -61,12 +63,14 @@ pub const ROWS: &[Row] = &[
     e4::ROW,
     e6::ROW,
     e7::ROW,
+    f1::ROW,
     h3::ROW,
     h4::ROW,
     i3::ROW,
     j1::ROW,
     j2::ROW,
     j3::ROW,
+    j6::ROW,
     j10::ROW,
 ];
 
@@ -185,6 +189,23 @@ pub fn in_words(found: &BTreeMap<String, String>) -> String {
         format!("audit red: {check}: {first}")
     };
     found.iter().map(brief).collect::<Vec<_>>().join("\n        ")
+}
+
+/// The public API's document that clients are built against.
+pub fn agreed() -> Value {
+    let text = fs::read_to_string("pacts/openapi/public/v1.json")
+        .expect("the contract, seen from the project's root");
+    serde_json::from_str(&text).expect("the contract is JSON")
+}
+
+/// Each operation of a document: `GET /v1/orders`.
+pub fn operations(document: &Value) -> Vec<String> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let of = |(path, item): (&String, &Value)| {
+        let methods = item.as_object().into_iter().flatten();
+        methods.map(|(method, _)| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+    };
+    paths.flat_map(of).collect()
 }
 
 /// A module's own login, as the shop itself has it.

@@ -3,6 +3,7 @@
 mod epoch;
 mod folder;
 mod frozen;
+mod idle;
 mod kill;
 mod open_close;
 mod planted;
