@@ -14,7 +14,10 @@ use banyan_net::{
 };
 use banyan_postgres::{Cluster, StopMode};
 use banyan_store::StoreError;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -109,7 +112,7 @@ impl RunningShop {
         let mail_server = mail.transpose()?;
         let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
         let identity = Identity::new(keys, oidc, Limits::new(config.rates.principal, config.rates.address));
-        let (api_socket, admin_socket) = (listen(config.listen).await?, listen(config.admin_listen).await?);
+        let (api_socket, admin_socket) = (listen(config.listen)?, listen(config.admin_listen)?);
         let database = Database::start(&config, &place);
         let api_address = address(&api_socket);
         let sandbox = Sandbox::start(&config, &place, &secrets, &api_address);
@@ -243,8 +246,19 @@ async fn let_go(database: Option<Database>, sandbox: Option<Sandbox>) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+/// Connections that wait to be accepted. With the usual 128 a burst of clients overflows the queue, and who is dropped there tries
+/// again after a second. The system's `somaxconn` bounds it further.
+const BACKLOG: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A port whose last connections still linger may be taken again, as any server does.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|error| StartError::Listen(address, error))
 }
 
 fn address(listener: &TcpListener) -> String {

@@ -3,12 +3,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
     time::Duration,
 };
 
 use banyan_kernel::{Actor, Context, OrderId, Timestamp};
 use banyan_net::outbound::Outcome;
 use banyan_store::{Held, Locks, StoreError, Tell, Write};
+use opentelemetry::{KeyValue, global, metrics::Histogram};
 use serde_json::json;
 use shipping_api::{ShipmentDelivered, ShipmentReturned};
 use sqlx::PgConnection;
@@ -121,7 +123,27 @@ impl TrackingReconciler {
         put(write.connection(), &arrived).await?;
         tell(&mut write, &arrived).await?;
         write.commit().await?;
+        arrived.iter().for_each(|row| measure(row));
         Ok(if page.more { Turned::More } else { Turned::Whole })
+    }
+}
+
+/// By how much parcels came too late; below nought, in time.
+static AGAINST_PROMISE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    const DAY_S: f64 = 86_400.0;
+    global::meter("banyan")
+        .f64_histogram("banyan.parcels.against_promise")
+        .with_description("When parcels came, after the date that was promised; below nought, before it")
+        .with_unit("s")
+        .with_boundaries([-7.0, -3.0, -1.0, 0.0, 1.0, 3.0, 7.0].map(|days| days * DAY_S).to_vec())
+        .build()
+});
+
+fn measure(row: &Shipment) {
+    let promised = row.booking.as_ref().and_then(|booking| booking.promised_by);
+    if let (Some((arrival, at)), Some(promised)) = (row.arrival, promised) {
+        let late = (at - promised).as_seconds_f64();
+        AGAINST_PROMISE.record(late, &[KeyValue::new("arrival", arrival.as_str())]);
     }
 }
 

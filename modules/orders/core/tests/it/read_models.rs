@@ -378,10 +378,11 @@ async fn who_begins_a_rebuild_ends_the_one_before() {
     let world = World::new().await;
     world.placed("a").await;
     world.plant(LEFT_BEHIND).await;
-    let second = Mutex::new(None);
+    let (second, told_of) = (Mutex::new(None), AtomicU64::new(0));
     // The first is not through with emptying the copy when the second begins, and ends.
     let told = |_: Progress| -> BoxFuture<'_, bool> {
         Box::pin(async {
+            told_of.fetch_add(1, Ordering::Relaxed);
             let mut second = second.lock().await;
             if second.is_none() {
                 *second = Some(rebuild(&world, 0).await);
@@ -391,6 +392,11 @@ async fn who_begins_a_rebuild_ends_the_one_before() {
     };
     let first = rebuild_told(&world, 0, &told).await.expect_err("it is fenced");
     assert!(matches!(first, RebuildError::TakenOver), "{first:?}");
+    assert_eq!(
+        told_of.load(Ordering::Relaxed),
+        1,
+        "it took no step more: what it emptied would be what is read"
+    );
     let second = second.lock().await.take().expect("it began");
     assert_eq!(second.expect("the last one counts").keys, 1);
     assert_eq!(live(&world, OrderList::NAME).await, 1);
