@@ -175,9 +175,15 @@ fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>)
     }
 }
 
-/// All that was paid for an order was paid in its currency.
+/// The payment is of what the order costs, and all that was paid for it was paid in its currency.
 fn currency(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
-    let (id, owed) = (facts.id, order.created.total.currency.to_string());
+    let (id, total) = (facts.id, order.created.total);
+    let owed = total.currency.to_string();
+    // A tombstone is of nothing, in no currency that anybody chose.
+    let payment = facts.payment.as_ref().filter(|payment| payment.amount.minor != 0);
+    if let Some(payment) = payment.filter(|payment| payment.amount != total) {
+        audit.violated("money", format!("{id} costs {total}, and its payment is one of {}", payment.amount));
+    }
     let by_payment = facts.payment.iter().flat_map(|payment| payment.currencies.iter().cloned());
     let by_book = done.into_iter().flat_map(|done| done.currencies.iter().cloned());
     if let Some(other) = by_payment.chain(by_book).find(|currency| *currency != owed) {

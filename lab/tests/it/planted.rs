@@ -144,9 +144,7 @@ async fn violations_are_found_and_named() {
         scene.check("chain", order(n), plant, mend).await;
     }
 
-    let entries = format!("payment_id = '{}' and debit = 'cash'", order(6));
-    let (plant, mend) = changed("payments.ledger_entry", &entries, "currency = 'USD'");
-    scene.check("money", order(6), plant, mend).await;
+    in_payments(&scene).await;
 
     for change in ["tracking = 'elsewhere'", "carrier_id = 'shp_another'"] {
         let (plant, mend) = changed("shipping.shipment", &of(7), change);
@@ -182,6 +180,19 @@ async fn violations_are_found_and_named() {
     scene.finds(&["once"], order(5)).await;
     scene.shop.outside().hold_money("no order of ours").await;
     scene.finds(&["once"], "no order of ours").await;
+}
+
+/// Another currency, another amount.
+async fn in_payments(scene: &Scene) {
+    let order = scene.orders[6].as_str();
+    let entries = format!("payment_id = '{}' and debit = 'cash'", order);
+    let (plant, mend) = changed("payments.ledger_entry", &entries, "currency = 'USD'");
+    scene.check("money", order, plant, mend).await;
+
+    for change in ["currency = 'USD'", "amount_minor = amount_minor + 1"] {
+        let (plant, mend) = changed("payments.payment", &format!("order_id = '{order}'"), change);
+        scene.check("money", order, plant, mend).await;
+    }
 }
 
 /// The views beside the truth.
