@@ -7,9 +7,16 @@ use axum::{
 };
 use banyan_kernel::OrderId;
 use banyan_net::Problem;
+use utoipa::ToSchema;
 
 /// `SOURCE/SUBJECT/SEQUENCE`, here `orders/ID/VERSION`; a reader may send several, separated by commas.
 pub(crate) const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
+
+/// What a write of an order answers: `orders/ID/VERSION`.
+#[derive(ToSchema)]
+#[schema(value_type = String, pattern = "^orders/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/[0-9]{1,18}$")]
+#[schema(example = "orders/5f0c0a0e-5d0b-5a3c-9b6e-0d6c5d2f4a11/3")]
+pub(crate) struct ConsistencyToken(#[expect(dead_code, reason = "it is there for the document")] String);
 
 /// Tokens of one request.
 const TOKENS_MAX: usize = 16;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    consistency::AtLeast,
+    consistency::{AtLeast, ConsistencyToken},
     done,
     read_orders::{cursor, invalid_cursor, limit_of, parse_cursor},
 };
@@ -40,7 +40,7 @@ pub(crate) struct OrdersQuery {
     #[serde(default, with = "banyan_kernel::rfc3339::option")]
     #[param(value_type = String, format = DateTime, required = false)]
     placed_from: Option<Timestamp>,
-    /// Placed before this time (RFC 3339); not together with `cursor`, which says the same more exactly.
+    /// Placed before this time (RFC 3339).
     #[serde(default, with = "banyan_kernel::rfc3339::option")]
     #[param(value_type = String, format = DateTime, required = false)]
     placed_before: Option<Timestamp>,
@@ -69,15 +69,23 @@ pub(crate) struct OrdersPage {
 /// to see at least that; it is waited for, up to two seconds.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
-    params(OrdersQuery, ("Consistency-Token" = Option<String>, Header, description = "What writes of orders answered: the list must show at least that. At most 16, with commas between.")),
+    params(
+        OrdersQuery,
+        (
+            "Consistency-Token" = Option<Vec<ConsistencyToken>>, Header,
+            description = "What writes of orders answered: the list must show at least that.",
+            min_items = 1, max_items = 16,
+        ),
+    ),
     responses(
         (status = 200, description = "A page.", body = OrdersPage),
         (status = 400, description = "An invalid parameter or token.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "A customer asks for another's.", body = Problem),
+        (status = 412, description = "The list has not come to the Consistency-Token yet; ask again.", body = Problem),
         (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
-        (status = 503, description = "Not now, or the list has not come to the Consistency-Token yet; ask again.", body = Problem),
+        (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn list_orders(
@@ -89,15 +97,12 @@ pub(crate) async fn list_orders(
     let invalid = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
     let Query(query) = query.map_err(|error| invalid(&error.body_text()))?;
     let limit = limit_of(query.limit)?;
-    if query.cursor.is_some() && query.placed_before.is_some() {
-        return Err(invalid("a cursor and placed_before are not for one page"));
-    }
     if query.cause.as_ref().is_some_and(|cause| !is_code(cause)) {
         return Err(invalid("a cause is 1 to 64 lower-case letters and underscores"));
     }
     let cursor_at = |text: &str| parse_cursor(text).ok_or_else(invalid_cursor);
     let from_cursor = query.cursor.as_deref().map(cursor_at).transpose()?;
-    let before = from_cursor.or(query.placed_before.map(|at| (at, Uuid::nil())));
+    let before = from_cursor.into_iter().chain(query.placed_before.map(|at| (at, Uuid::nil()))).min();
     let which = ListOrders {
         reader: reader(&principal, query.customer)?,
         customer: query.customer,
@@ -110,9 +115,11 @@ pub(crate) async fn list_orders(
         at_least,
     };
     let page = done(api.orders.list(which).await, |code| match code {
-        refusals::BEHIND => StatusCode::SERVICE_UNAVAILABLE,
+        // Not 503: a view that lags is no sick server, and nobody's breaker should count it.
+        refusals::BEHIND => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
-    })?;
+    })
+    .map_err(|problem| if problem.status == 412 { problem.retry_after(1) } else { problem })?;
     Ok(Json(OrdersPage { orders: page.orders, next: page.next.map(|(at, id)| cursor(at, id.0)) }))
 }
 

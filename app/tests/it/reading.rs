@@ -22,7 +22,7 @@ async fn shows(list: &Call) -> Value {
     let shop = shop().await;
     until("the list shows it", async || {
         let answer = list.send(shop).await;
-        if answer.status == 503 { None } else { Some(answer.is(200).json()) }
+        if answer.status == 412 { None } else { Some(answer.is(200).json()) }
     })
     .await
 }
@@ -100,7 +100,7 @@ async fn who_writes_reads_it_in_the_list_with_the_token_of_the_write() {
         assert!(["cancelling", "cancelled"].contains(&state.as_str()), "{state}");
     }
     let never = list.clone().header("consistency-token", format!("orders/{id}/999"));
-    never.check(503, "read_model_behind").await;
+    never.check(412, "read_model_behind").await;
     for wrong in ["", "x", "orders/1/1", &format!("stock/{id}/1"), &vec![token.as_str(); 17].join(",")] {
         let wrong = list.clone().header("consistency-token", wrong);
         wrong.check(400, "consistency_token_invalid").await;
@@ -116,8 +116,10 @@ async fn staff_search_orders_and_customers_their_own() {
         let list = Call::get(&format!("/v1/orders?{query}")).staff().header("consistency-token", &token);
         shows(&list).await["orders"].as_array().expect("orders").clone()
     };
+    let y2100 = format!("{:x}.{}", 4_102_444_800_000_000_i64, Uuid::nil().simple());
     for query in [
         format!("customer={ERIN}"),
+        format!("customer={ERIN}&placed_before=2100-01-01T00:00:00Z&cursor={y2100}"),
         format!("customer={ERIN}&sku=apple"),
         format!("customer={ERIN}&placed_from={at}"),
         format!("customer={ERIN}&limit=1"),
@@ -131,21 +133,15 @@ async fn staff_search_orders_and_customers_their_own() {
         format!("customer={ERIN}&state=stuck"),
         format!("customer={ERIN}&cause=out_of_stock"),
         format!("customer={ERIN}&placed_before={at}"),
+        format!("customer={ERIN}&placed_before={at}&cursor={y2100}"),
+        format!("customer={ERIN}&placed_before=2100-01-01T00:00:00Z&cursor=0.{}", Uuid::nil().simple()),
         format!("customer={}", Uuid::from_u128(7)),
     ] {
         assert_eq!(found(query.clone()).await, [] as [Value; 0], "{query}");
     }
     Call::get(&format!("/v1/orders?customer={ERIN}")).customer(ERIN).check(200, "").await;
     Call::get(&format!("/v1/orders?customer={ALICE}")).customer(ERIN).check(403, "own_orders_only").await;
-    for query in [
-        "customer=me",
-        "state=lost",
-        "cause=Out",
-        "cause=",
-        "sku=%20",
-        "placed_from=today",
-        "placed_before=2026-01-01T00:00:00Z&cursor=1.00000000000000000000000000000001",
-    ] {
+    for query in ["customer=me", "state=lost", "cause=Out", "cause=", "sku=%20", "placed_from=today"] {
         Call::get(&format!("/v1/orders?{query}")).staff().check(400, "invalid_query").await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -169,9 +170,22 @@ impl ShopClient {
         });
         match clean.await {
             Ok(((), took)) => println!("a clean audit after {took:?}"),
-            Err(why) => panic!("{why}: {}", shortened(&last)),
+            Err(why) => panic!("{why}: {}{}", shortened(&last), self.parked().await),
         }
         last
+    }
+
+    /// The dead letters of every group, a line each.
+    async fn parked(&self) -> String {
+        let groups = self.operate(Method::GET, "/admin/groups", None).await.1;
+        let mut lines = String::new();
+        for (name, _) in groups.as_object().into_iter().flatten() {
+            let letters = self.operate(Method::GET, &format!("/admin/dead-letters/{name}"), None).await.1;
+            for letter in letters["letters"].as_array().into_iter().flatten() {
+                let _ = write!(lines, "\n{name}: {letter}");
+            }
+        }
+        lines
     }
 
     /// Waits until the shop takes requests again.

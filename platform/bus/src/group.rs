@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
-use banyan_kernel::{Envelope, slot_of};
+use banyan_kernel::{Envelope, slot_of, stable_hash};
 use banyan_store::{Held, Page, Position};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,12 @@ pub struct GroupOptions {
     pub attempts: u32,
     /// Between two of these tries, at most.
     pub retry: Duration,
+    /// So many processes that ended while they tried one event, then it is a dead letter.
+    pub deaths: u32,
+    /// Before an event is tried again while which a process ended, at most, and at least half of it; twice that after the
+    /// second, and so on, up to sixteen times. Only what ends its process *whenever* it is tried is a dead letter, and not what
+    /// happened to be under way each time that somebody ended it.
+    pub suspicion: Duration,
     /// So often an event whose predecessor is missing is read again before the source is asked.
     pub gap_tries: u32,
     /// Between two of these.
@@ -45,6 +51,8 @@ impl Default for GroupOptions {
             backoff: (Duration::from_millis(50), Duration::from_secs(5)),
             attempts: 3,
             retry: Duration::from_millis(100),
+            deaths: 5,
+            suspicion: Duration::from_secs(2),
             gap_tries: 3,
             gap_wait: Duration::from_millis(50),
             checkpoint: Duration::from_secs(10),
@@ -123,7 +131,8 @@ pub async fn run_group(
 
 impl<I: Inbox> Group<I> {
     async fn turn(&mut self) -> Rest {
-        self.lanes.hold(&self.held.borrow_and_update());
+        let (group, suspicion) = (self.inbox.group(), self.options.suspicion);
+        self.lanes.hold(&self.held.borrow_and_update(), |held, tries| rest_of(group, held, tries, suspicion));
         // Marked as heard before reading: what is told from now on wakes the rest below.
         self.told.borrow_and_update();
         let rest = match self.lanes.cohort(Instant::now()) {
@@ -264,7 +273,7 @@ impl<I: Inbox> Group<I> {
             Some(attempts) => attempts,
             None => self.inbox.attempt(&held, place.0).await?,
         };
-        if attempts > self.options.attempts {
+        if attempts > self.options.deaths {
             let why = "the process ended each time it was applied".to_owned();
             return self.park(held, place, why, attempts - 1).await;
         }
@@ -409,6 +418,22 @@ impl<I: Inbox> Group<I> {
             Err(error) => tracing::debug!(group = self.inbox.group(), %error, "no checkpoint"),
         }
     }
+}
+
+/// When a slot is served while whose next event processes have ended. Drawn anew whenever the slot is taken, and for each group
+/// by itself: what was tried at one moment once is not again.
+fn rest_of(group: &str, held: &Held, tries: u32, suspicion: Duration) -> Instant {
+    let mut jitter = Jitter::new(stable_hash(format!("{group}/{}/{}", held.slot, held.epoch).as_bytes()));
+    let half = suspicion / 2 * (1 << (tries - 1).min(4));
+    let rest = half + jitter.draw(half, 1, half);
+    tracing::warn!(
+        group,
+        slot = held.slot,
+        tries,
+        ?rest,
+        "a process ended while it tried the next event: it rests"
+    );
+    Instant::now() + rest
 }
 
 /// Ends a page where the next cohort stands.

@@ -50,14 +50,15 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Takes up what is newly held, and lets go what is held no more.
-    pub fn hold(&mut self, held: &BTreeMap<u16, Held>) {
+    /// Takes up what is newly held, and lets go what is held no more. A slot whose next event processes ended with is served from
+    /// the instant that `rest` says for that number of them.
+    pub fn hold(&mut self, held: &BTreeMap<u16, Held>, rest: impl Fn(&Held, u32) -> Instant) {
         let same = |slot: &u16, epoch: i64| held.get(slot).is_some_and(|held| held.epoch == epoch);
         self.lanes.retain(|slot, lane| same(slot, lane.at.epoch));
         self.fenced.retain(|slot, epoch| same(slot, *epoch));
         for (slot, held) in held {
             if !self.fenced.contains_key(slot) {
-                self.lanes.entry(*slot).or_insert_with(|| Lane::new(*held));
+                self.lanes.entry(*slot).or_insert_with(|| Lane::new(*held, &rest));
             }
         }
     }
@@ -195,9 +196,10 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(held: Held) -> Self {
-        let careful = if held.abandoned { CAREFUL_EVENTS } else { 0 };
-        Self { at: held, stored: held.position, careful, waits: 0, until: None, gap: None, owed: None }
+    fn new(held: Held, rest: impl Fn(&Held, u32) -> Instant) -> Self {
+        let careful = held.abandoned.map_or(0, |_| CAREFUL_EVENTS);
+        let until = held.abandoned.filter(|tries| *tries > 0).map(|tries| rest(&held, tries));
+        Self { at: held, stored: held.position, careful, waits: 0, until, gap: None, owed: None }
     }
 }
 

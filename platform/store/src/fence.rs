@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use crate::{StoreError, lock::class_of};
+use crate::{StoreError, lock::class_of, write};
 
 /// Exclusive: waits for every write transaction under way.
 const LOCK: &str = "select pg_advisory_xact_lock($1, 0)";
@@ -30,7 +30,7 @@ impl<'a> Fence<'a> {
     }
 
     async fn change(&self, statement: &'static str) -> Result<Option<i64>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = write::begin(self.pool.acquire().await?).await?;
         sqlx::query(LOCK).bind(class(self.schema)).execute(&mut *transaction).await?;
         let epoch = sqlx::query_scalar(statement).fetch_optional(&mut *transaction).await?;
         transaction.commit().await?;

@@ -19,10 +19,13 @@ const SLOTS_EXIST: &str = "insert into slot (group_name, slot) select $1, n from
      on conflict do nothing";
 const MEMBERS: &str = "select instance, beat from member where group_name = $1";
 const HOLDERS: &str = "select slot, holder from slot where group_name = $1 order by slot";
-/// Raises the epoch and reads the position in one statement: no write of the holder before comes between.
+/// Raises the epoch and reads the position in one statement: no write of the holder before comes between. A try at or before
+/// the position was of an event that was applied.
 const TAKE: &str = "update slot s set holder = $2, epoch = epoch + 1 from unnest($3::int2[], $4::uuid[]) t(slot, was) \
      where s.group_name = $1 and s.slot = t.slot and s.holder is not distinct from t.was \
-     returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8, s.source_seq, t.was is not null";
+     returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8, s.source_seq, \
+     case when t.was is null then null when (s.attempted_epoch, s.attempted_xid, s.attempted_seq) \
+     > (s.source_epoch, s.source_xid, s.source_seq) then s.attempts else 0 end";
 const RELEASE: &str =
     "update slot set holder = null where group_name = $1 and holder = $2 and slot = any($3)";
 const LEAVE: &str = "delete from member where group_name = $1 and instance = $2";
@@ -36,8 +39,8 @@ pub struct Held {
     pub epoch: i64,
     /// Where the group stood.
     pub position: Position,
-    /// Whether the holder before never let it go: it may have died of the event that comes next.
-    pub abandoned: bool,
+    /// Set when the holder before never let it go and may have died of the event that comes next: how often that was tried.
+    pub abandoned: Option<u32>,
 }
 
 /// What a member sees: everybody's beat and every slot's holder.
@@ -91,13 +94,13 @@ impl SlotTable for Store {
     ) -> Result<Vec<Held>, StoreError> {
         let (numbers, was): (Vec<i16>, Vec<Option<Uuid>>) =
             slots.iter().map(|(slot, was)| (*slot as i16, *was)).unzip();
-        let rows: Vec<(i16, i64, i64, i64, i64, bool)> =
+        let rows: Vec<(i16, i64, i64, i64, i64, Option<i32>)> =
             sqlx::query_as(TAKE).bind(group).bind(me).bind(numbers).bind(was).fetch_all(self.pool()).await?;
-        let held = |(slot, epoch, source_epoch, xid, seq, abandoned)| Held {
-            slot: i16::unsigned_abs(slot),
+        let held = |(slot, epoch, source_epoch, xid, seq, tries): (i16, _, _, _, _, Option<i32>)| Held {
+            slot: slot.unsigned_abs(),
             epoch,
             position: Position { epoch: source_epoch, xid, seq },
-            abandoned,
+            abandoned: tries.map(i32::unsigned_abs),
         };
         Ok(rows.into_iter().map(held).collect())
     }
@@ -288,7 +291,7 @@ mod tests {
     fn held(slots: impl IntoIterator<Item = u16>) -> BTreeMap<u16, Held> {
         slots
             .into_iter()
-            .map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: false }))
+            .map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: None }))
             .collect()
     }
 

@@ -9,6 +9,7 @@ use banyan_kernel::Clock;
 use opentelemetry::{KeyValue, global, metrics::Histogram};
 use sqlx::{
     PgConnection, PgPool, Postgres, Transaction,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -38,6 +39,16 @@ const CLOSED_WAIT: Duration = Duration::from_secs(2);
 const CLOSED_POLL: Duration = Duration::from_millis(20);
 /// How long a write waits for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// Begins in a task of its own, which lives on when who asks is gone (a client that hangs up, a time-out). sqlx 0.9.0 forgets a
+/// transaction whose `BEGIN` was sent and not yet answered, and the connection would go back into the pool with it open
+/// (<https://github.com/launchbadge/sqlx/issues/4385>).
+pub(crate) async fn begin(
+    connection: PoolConnection<Postgres>,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let begun = tokio::spawn(Transaction::begin(connection, None)).await;
+    begun.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
 
 /// A module's database: its own schema under its own role, and a clock.
 #[derive(Clone)]
@@ -123,7 +134,7 @@ impl Store {
         let connection = self.pool.acquire().await;
         let labels = [KeyValue::new("module", self.schema), KeyValue::new("had", connection.is_ok())];
         ACQUIRED.record(began.elapsed().as_secs_f64(), &labels);
-        let transaction = sqlx::Transaction::begin(connection?, None).await?;
+        let transaction = begin(connection?).await?;
         let mut write = Write { transaction, schema: self.schema, signal: self.signal.clone(), epoch: 0 };
         let class = fence::class(self.schema);
         sqlx::query(LOCK_FENCE).bind(class).execute(write.connection()).await?;

@@ -34,6 +34,7 @@ fn options(seed: u64) -> GroupOptions {
         backoff: (Duration::from_millis(5), Duration::from_millis(50)),
         gap_wait: Duration::from_millis(10),
         retry: Duration::from_millis(10),
+        suspicion: Duration::from_millis(50),
         checkpoint: Duration::from_millis(50),
         seed,
         ..GroupOptions::default()

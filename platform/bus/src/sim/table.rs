@@ -32,7 +32,9 @@ impl SlotTable for Process {
             let taken = slots.iter().filter_map(|(slot, was)| {
                 let row = tables.slots.get_mut(usize::from(*slot)).filter(|row| row.holder == *was)?;
                 (row.holder, row.epoch) = (Some(me), row.epoch + 1);
-                Some(Held { slot: *slot, epoch: row.epoch, position: row.position, abandoned: was.is_some() })
+                let (tried, tries) = row.attempted;
+                let abandoned = was.map(|_| if tried > row.position { tries } else { 0 });
+                Some(Held { slot: *slot, epoch: row.epoch, position: row.position, abandoned })
             });
             taken.collect()
         };

@@ -22,6 +22,8 @@ pub const OPTIONS: GroupOptions = GroupOptions {
     backoff: (Duration::from_millis(5), Duration::from_millis(100)),
     attempts: 3,
     retry: Duration::from_millis(5),
+    deaths: 3,
+    suspicion: Duration::from_millis(20),
     gap_tries: 3,
     gap_wait: Duration::from_millis(100),
     checkpoint: Duration::from_secs(10),

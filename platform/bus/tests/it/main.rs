@@ -3,5 +3,6 @@
 mod fencing;
 mod local;
 mod speed;
+mod suspicion;
 
 banyan_bus::conformance!(local::Local::new());

@@ -2,3 +2,4 @@
 
 mod fence;
 mod slots;
+mod write;

@@ -99,7 +99,7 @@ pub(crate) struct Process {
 }
 
 fn held(slots: impl Iterator<Item = u16>) -> BTreeMap<u16, Held> {
-    slots.map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: false })).collect()
+    slots.map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: None })).collect()
 }
 
 impl Process {
