@@ -12,14 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
-use crate::api::body::Body;
-
-const REASON_CHARACTERS_MAX: usize = 200;
+use crate::api::{body::Body, reason::Reason};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Why {
-    reason: String,
+    reason: Reason,
 }
 
 /// Who asked is in the record of what staff did; the reason goes to the log.
@@ -30,14 +28,9 @@ pub(super) async fn forget(
 ) -> Result<Json<Value>, Problem> {
     let wrong = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     let customer: CustomerId = customer.parse().map_err(|_| wrong("a customer is a UUID"))?;
-    if !(1..=REASON_CHARACTERS_MAX).contains(&why.reason.chars().count())
-        || why.reason.chars().any(char::is_control)
-    {
-        return Err(wrong("a reason has 1 to 200 characters"));
-    }
     match admin.0.shop.notifications.forget(customer).await {
         Answer::Done(forgotten) => {
-            tracing::warn!(%customer, reason = why.reason, forgotten, "a person was forgotten");
+            tracing::warn!(%customer, reason = why.reason.0, forgotten, "a person was forgotten");
             Ok(Json(json!({ "forgotten": forgotten })))
         }
         other => Err(unavailable(&format!("{other:?}"))),

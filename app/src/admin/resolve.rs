@@ -11,13 +11,13 @@ use orders_api::{OrderView, Orders, Resolution, refusals};
 use serde::Deserialize;
 
 use super::{Admin, unavailable};
-use crate::api::body::Body;
+use crate::api::{body::Body, reason::Reason};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decision {
     how: Resolution,
-    reason: String,
+    reason: Reason,
 }
 
 pub(super) async fn resolve(
@@ -29,12 +29,8 @@ pub(super) async fn resolve(
     let problem = |status, code, detail: String| Problem::new(status, code, detail);
     let unknown = || problem(StatusCode::NOT_FOUND, "unknown_order", "there is no such order".to_owned());
     let order: OrderId = id.parse().map_err(|_| unknown())?;
-    if !(1..=200).contains(&decision.reason.chars().count()) {
-        let detail = "a reason is 1 to 200 characters".to_owned();
-        return Err(problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
-    }
     let context = Context { actor: principal.0, trace: TraceParent::root(order.0) };
-    match admin.0.shop.orders.resolve(order, decision.how, decision.reason, context).await {
+    match admin.0.shop.orders.resolve(order, decision.how, decision.reason.0, context).await {
         Answer::Done(view) => Ok(Json(view)),
         Answer::Rejected(refusal) if refusal.code == refusals::NOT_STUCK => {
             Err(problem(StatusCode::CONFLICT, &refusal.code, refusal.detail))

@@ -11,15 +11,17 @@ use orders_api::{OrderView, refusals};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Api, body::Body, consistency::token, done, read_orders::visible, trace::RequestTrace};
+use super::{
+    Api, body::Body, consistency::token, done, read_orders::visible, reason::Reason, trace::RequestTrace,
+};
 
 /// Why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cancel {
     /// In a few words, 1 to 200 characters; no personal data, it stays in the order's history.
-    #[schema(min_length = 1, max_length = 200, example = "ordered twice")]
-    reason: String,
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "ordered twice")]
+    reason: Reason,
 }
 
 /// Asks for an order to be undone.
@@ -52,12 +54,8 @@ pub(crate) async fn cancel_order(
     Body(wish): Body<Cancel>,
 ) -> Result<(HeaderMap, Json<OrderView>), Problem> {
     let order = visible(&api, &principal, &id).await?;
-    if !(1..=200).contains(&wish.reason.chars().count()) || wish.reason.chars().any(char::is_control) {
-        let detail = "a reason is 1 to 200 characters, none of them a control character";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
-    }
     let context = Context { actor: principal.0, trace: trace.about(&order) };
-    let answer = api.orders.cancel(order.id, wish.reason, context).await;
+    let answer = api.orders.cancel(order.id, wish.reason.0, context).await;
     let order = done(answer, |code| match code {
         refusals::ALREADY_SHIPPED => StatusCode::GONE,
         _ => StatusCode::NOT_FOUND,

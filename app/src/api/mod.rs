@@ -18,6 +18,7 @@ mod place_order;
 mod products;
 mod quotes;
 mod read_orders;
+pub(crate) mod reason;
 mod refunds;
 mod sales;
 mod shipments;

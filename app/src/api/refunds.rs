@@ -19,6 +19,7 @@ use super::{
     idempotency::IdempotencyKey,
     lines::{self, WantedLine},
     read_orders::visible,
+    reason::Reason,
     trace::RequestTrace,
 };
 
@@ -33,8 +34,8 @@ pub(crate) struct WantedRefund {
     #[schema(min_items = 1, max_items = 200)]
     lines: Option<Vec<WantedLine>>,
     /// In a few words, 1 to 200 characters; no personal data, it is kept for good.
-    #[schema(min_length = 1, max_length = 200, example = "arrived broken")]
-    reason: String,
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "arrived broken")]
+    reason: Reason,
 }
 
 /// What was given back of an order.
@@ -77,10 +78,7 @@ pub(crate) async fn give_back(
     Body(wanted): Body<WantedRefund>,
 ) -> Result<(StatusCode, Json<RefundView>), Problem> {
     principal.staff()?;
-    let WantedRefund { amount_minor, lines, reason } = wanted;
-    if !(1..=200).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
-        return Err(wrong("a reason is 1 to 200 characters, none of them a control character"));
-    }
+    let WantedRefund { amount_minor, lines, reason: Reason(reason) } = wanted;
     if amount_minor.is_some_and(|minor| minor < 1) {
         return Err(wrong("an amount is at least one minor unit"));
     }

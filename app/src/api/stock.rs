@@ -23,6 +23,7 @@ use super::{
     lines::{self, WantedLine},
     products::unavailable,
     read_orders::{PageQuery, invalid_cursor},
+    reason::Reason,
     trace::RequestTrace,
 };
 
@@ -99,8 +100,8 @@ pub(crate) struct WantedAdjustment {
     #[schema(minimum = 0)]
     counted: Option<i64>,
     /// In a few words, 1 to 200 characters; no personal data, it is kept for good.
-    #[schema(min_length = 1, max_length = 200, example = "a broken jar")]
-    reason: String,
+    #[schema(value_type = String, min_length = 1, max_length = 200, example = "a broken jar")]
+    reason: Reason,
 }
 
 /// Beyond it, somebody mistyped.
@@ -109,9 +110,6 @@ const QUANTITY_MAX: i64 = 1_000_000_000;
 impl WantedAdjustment {
     fn finding(&self) -> Result<Finding, Problem> {
         let wrong = |detail| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
-        if !(1..=200).contains(&self.reason.chars().count()) || self.reason.chars().any(char::is_control) {
-            return wrong("a reason is 1 to 200 characters, none of them a control character");
-        }
         match (self.by, self.counted) {
             (Some(by), None) if by != 0 && by.abs() <= QUANTITY_MAX => Ok(Finding::By(by)),
             (None, Some(counted)) if (0..=QUANTITY_MAX).contains(&counted) => Ok(Finding::Counted(counted)),
@@ -159,7 +157,7 @@ pub(crate) async fn adjust_stock(
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace };
-    let wish = AdjustStock { key, sku: wanted.sku, finding, reason: wanted.reason };
+    let wish = AdjustStock { key, sku: wanted.sku, finding, reason: wanted.reason.0 };
     let adjusted = done(api.stock_keeping.adjust(context, wish).await, |code| match code {
         refusals::UNKNOWN_PRODUCT => StatusCode::NOT_FOUND,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,8 +1,9 @@
 //! What a process looks at by itself, once every few seconds, and hands to the metrics: lag, parked keys, slots, pools,
-//! open orders, caches, and who holds the horizon. Nothing is asked of the database when metrics are fetched.
+//! open orders, mails that wait, caches, and who holds the horizon. Nothing is asked of the database when metrics are fetched.
 
 mod bus;
 mod horizon;
+mod mails;
 mod orders;
 mod pools;
 
@@ -60,6 +61,7 @@ impl Observer {
         self.caches();
         self.holder = horizon::look(&self.edge, self.holder).await?;
         orders::look(self.shop.orders.store()).await?;
+        mails::look(self.shop.notifications.store()).await?;
         for store in &self.stores {
             bus::look(store, self.instance).await?;
         }

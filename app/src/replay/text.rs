@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use banyan_kernel::Money;
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 
 use super::{BASKETS_JUDGED_MIN, FaultTable, Judged, KINDS, OutcomeRow, Percentiles, Report, STEPS};
@@ -189,8 +190,9 @@ impl Report {
     }
 
     fn revenue(&self) -> String {
-        let minor = self.revenue_minor.unsigned_abs();
-        format!("{}.{:02} {}", grouped(minor / 100), minor % 100, self.currency)
+        let (whole, fraction) = Money { minor: self.revenue_minor, currency: self.currency }.major();
+        let point = if fraction.is_empty() { "" } else { "." };
+        format!("{}{point}{fraction} {}", grouped(whole), self.currency)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use banyan_lab::stage::ShopClient;
+use banyan_lab::stage::{ShopClient, until};
 
 use super::{Cast, ENDED, Row, Shown, baskets, findings, in_words, open, p50_p99};
 
@@ -57,7 +57,12 @@ async fn look(shop: &ShopClient, name: &str, with_token: bool) -> (usize, Vec<f6
             let token = placed.consistency.filter(|_| with_token);
             let customer = shop.customer_token(&wish.customer).await;
             let begun = Instant::now();
-            let listed = shop.get_at_least("/v1/orders?limit=200", &customer, token.as_deref()).await;
+            // 412: not yet. A client asks again, as it is told to.
+            let listed = until(ENDED, "the list to come to the token", async || {
+                let listed = shop.get_at_least("/v1/orders?limit=200", &customer, token.as_deref()).await;
+                (listed.status != 412).then_some(listed)
+            });
+            let listed = listed.await;
             let took = begun.elapsed().as_secs_f64() * 1e3;
             assert_eq!(listed.status, 200, "{}", listed.json);
             let mut ids = listed.json["orders"].as_array().into_iter().flatten().map(|order| &order["id"]);

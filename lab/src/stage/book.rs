@@ -85,20 +85,25 @@ impl Outside {
     ///
     /// # Panics
     /// When the gateway refuses.
-    pub async fn hold_money(&self, of: &str) {
+    pub async fn hold_money(&self, of: Option<&str>, currency: &str) {
         let url = format!("{}/v1/payment_intents", self.address);
         let form = [
             ("amount", "100"),
-            ("currency", "eur"),
+            ("currency", currency),
             ("payment_method", "pm_card_visa"),
             ("capture_method", "manual"),
             ("confirm", "true"),
-            ("metadata[order]", of),
         ];
-        let body = form.map(|(name, value)| format!("{name}={}", value.replace(' ', "%20"))).join("&");
-        let request = self.http.post(url).bearer_auth(&self.secret).body(body);
+        let form = form.into_iter().chain(of.map(|order| ("metadata[order]", order)));
+        let pairs: Vec<_> =
+            form.map(|(name, value)| format!("{name}={}", value.replace(' ', "%20"))).collect();
+        let request = self.http.post(url).bearer_auth(&self.secret).body(pairs.join("&"));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let answer = request.header("idempotency-key", of).send().await.expect("the gateway");
+        let answer = request
+            .header("idempotency-key", format!("planted {of:?} {currency}"))
+            .send()
+            .await
+            .expect("the gateway");
         assert!(answer.status().is_success(), "{}: {:?}", answer.status(), answer.text().await);
     }
 }

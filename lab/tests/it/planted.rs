@@ -175,11 +175,27 @@ async fn violations_are_found_and_named() {
     let mend = "insert into notifications.mail select * from public.kept; drop table public.kept".to_owned();
     scene.check("once", order(4), plant, mend).await;
 
-    // The outside's book takes nothing back: these are last.
+    in_the_outsides_book(&scene).await;
+}
+
+/// The outside's book takes nothing back: these are last.
+async fn in_the_outsides_book(scene: &Scene) {
+    let order = |n: usize| scene.orders[n].as_str();
     scene.shop.outside().book_parcel(order(5)).await;
     scene.finds(&["once"], order(5)).await;
-    scene.shop.outside().hold_money("no order of ours").await;
-    scene.finds(&["once"], "no order of ours").await;
+    let nobodys = Uuid::from_u128(0xbeef).to_string();
+    for (of, named) in [
+        (Some("no order of ours"), "no order of ours"),
+        (None, "none"),
+        (Some(nobodys.as_str()), nobodys.as_str()),
+    ] {
+        scene.shop.outside().hold_money(of, "eur").await;
+        scene.finds(&["once"], named).await;
+    }
+    scene.shop.outside().hold_money(Some(order(8)), "usd").await;
+    scene.finds(&["money", "once"], order(8)).await;
+    let found = violations(&scene.shop.audit().await);
+    assert!(found["money"].contains("costs EUR, and of its money some is USD"), "{found:?}");
 }
 
 /// Another currency, another amount.

@@ -69,9 +69,33 @@ impl Money {
     }
 }
 
+impl Money {
+    /// In the currency's major unit: the whole ones, and the digits after the decimal mark, of which some currencies have none.
+    ///
+    /// ```
+    /// # use banyan_kernel::Money;
+    /// let money = |minor, code: &str| Money { minor, currency: code.parse().unwrap() };
+    /// assert_eq!(money(1_205, "EUR").major(), (12, "05".to_owned()));
+    /// assert_eq!(money(1_205, "JPY").major(), (1_205, String::new()));
+    /// assert_eq!(money(1_205, "KWD").major(), (1, "205".to_owned()));
+    /// ```
+    #[must_use]
+    pub fn major(self) -> (u64, String) {
+        let (minor, digits) = (self.minor.unsigned_abs(), self.currency.digits());
+        let unit = 10_u64.pow(digits);
+        match usize::try_from(digits) {
+            Ok(width) if width > 0 => (minor / unit, format!("{:0width$}", minor % unit)),
+            _ => (minor, String::new()),
+        }
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02} {}", self.minor / 100, self.minor % 100, self.currency)
+        match self.major() {
+            (whole, fraction) if fraction.is_empty() => write!(f, "{whole} {}", self.currency),
+            (whole, fraction) => write!(f, "{whole}.{fraction} {}", self.currency),
+        }
     }
 }
 
@@ -80,6 +104,15 @@ impl Currency {
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("???")
+    }
+}
+
+impl Currency {
+    /// How many decimal digits its minor unit has (ISO 4217); two, where the code is not in the standard's list.
+    #[must_use]
+    pub fn digits(&self) -> u32 {
+        let known = iso_currency::Currency::from_code(self.as_str());
+        known.and_then(|known| known.exponent()).map_or(2, u32::from)
     }
 }
 
@@ -126,5 +159,15 @@ mod tests {
         assert_eq!(large.plus(usd), Err(MoneyError::TooLarge));
         assert_eq!(large.times(Quantity::try_from(2).unwrap()), Err(MoneyError::TooLarge));
         assert_eq!("usd".parse::<Currency>(), Err(MoneyError::Currency));
+    }
+
+    #[test]
+    fn money_is_written_with_as_many_digits_as_its_currency_has() {
+        let written = |minor, code: &str| Money { minor, currency: code.parse().unwrap() }.to_string();
+        assert_eq!(written(7, "USD"), "0.07 USD");
+        assert_eq!(written(123_456, "EUR"), "1234.56 EUR");
+        assert_eq!(written(123_456, "JPY"), "123456 JPY");
+        assert_eq!(written(123_456, "BHD"), "123.456 BHD");
+        assert_eq!(written(123_456, "QQQ"), "1234.56 QQQ", "a code of nobody's");
     }
 }

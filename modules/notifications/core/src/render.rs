@@ -80,14 +80,15 @@ impl Templates {
     }
 }
 
-/// Minor units as a person writes them; currencies of two decimals, as all that the shop has seen.
+/// As a person writes it.
 fn amount(mail: &Mail, language: Language) -> String {
-    let (whole, cents) = (mail.amount.minor / 100, (mail.amount.minor % 100).abs());
+    let (whole, fraction) = mail.amount.major();
     let point = match language {
-        Language::En => '.',
-        Language::De => ',',
+        _ if fraction.is_empty() => "",
+        Language::En => ".",
+        Language::De => ",",
     };
-    format!("{whole}{point}{cents:02} {}", mail.amount.currency.as_str())
+    format!("{whole}{point}{fraction} {}", mail.amount.currency.as_str())
 }
 
 #[cfg(test)]
@@ -139,6 +140,14 @@ mod tests {
         let mail = templates.render(&mail(Kind::Shipped), Some(&person));
         assert!(!mail.html.contains("<script>") && mail.html.contains("&lt;script&gt;"), "{}", mail.html);
         assert!(mail.text.contains("{{ order }}"), "a name is no template: {}", mail.text);
+    }
+
+    #[test]
+    fn yen_have_no_cents() {
+        let mut mail = mail(Kind::Confirmed);
+        mail.amount.currency = "JPY".parse().expect("a currency");
+        let text = Templates::new().render(&mail, Some(&contact("Ada", Language::De))).text;
+        assert!(text.contains("12305 JPY"), "{text}");
     }
 
     #[test]
