@@ -150,6 +150,16 @@ impl Shop {
         Ok(())
     }
 
+    /// After a restore: what was done outside since the copy was made is looked up, as far as it is of what the copy knows.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn look_outside(&self) -> Result<(), StoreError> {
+        let payments = self.payments.look_at_all().await?;
+        tracing::warn!(payments, "a restored database: what was given back is looked up at the gateway");
+        Ok(())
+    }
+
     /// Every cache, by what it keeps.
     #[must_use]
     pub fn caches(&self) -> BTreeMap<&'static str, CacheCounts> {
@@ -234,7 +244,8 @@ pub fn compose(
             Arc::new(inventory_core::PublicStockConsumer::new(inventory.store().clone())),
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
             Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
-            Arc::new(notifications_core::RefundsConsumer::new(mails.clone(), is_sent)),
+            Arc::new(notifications_core::NewsConsumer::of_refunds(mails.clone(), is_sent)),
+            Arc::new(notifications_core::NewsConsumer::of_deliveries(mails.clone(), is_sent)),
         ]
         .into_iter()
         .chain(read_models.iter().map(|model| Arc::new(Feed::new(model.clone())) as Arc<dyn Consumer>))

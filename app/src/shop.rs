@@ -124,7 +124,6 @@ impl RunningShop {
             database.prepare(&config.database_password, stores.connections(config.pool)).await?;
             if place.is_restored() {
                 stores.raise_epochs().await?;
-                place.forget_restored()?;
             }
             Ok::<(), StartError>(())
         };
@@ -137,9 +136,16 @@ impl RunningShop {
         let (shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
-        if let Err(why) = shop.start_caches(stop.clone()).await {
+        let begun = async {
+            if place.is_restored() {
+                shop.look_outside().await?;
+                place.forget_restored()?;
+            }
+            Ok::<(), StartError>(shop.start_caches(stop.clone()).await?)
+        };
+        if let Err(why) = begun.await {
             let_go(Some(database), sandbox).await;
-            return Err(why.into());
+            return Err(why);
         }
         let work = Work::start(instance, &shop.bus, modules);
         let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());

@@ -15,7 +15,7 @@ use banyan_kernel::OrderId;
 use banyan_net::{Principal, Problem};
 use banyan_store::Signal;
 use futures::{Stream, stream};
-use orders_api::{OrderCancelled, OrderEventView, OrderShipped};
+use orders_api::{OrderCancelled, OrderEventView, OrderShipped, OrderState};
 
 use super::{Api, done, read_orders::visible, streams::OpenStream};
 
@@ -49,7 +49,8 @@ pub(crate) async fn follow_order(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let order = visible(&api, &principal, &id).await?.id;
+    let seen = visible(&api, &principal, &id).await?;
+    let order = seen.id;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let after = text("last-event-id").and_then(|id| id.parse().ok()).unwrap_or(0);
     let live = text(header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream"));
@@ -60,7 +61,9 @@ pub(crate) async fn follow_order(
     let full =
         || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "poll instead").retry_after(5);
     let open = api.streams.open(&principal.0).ok_or_else(full)?;
-    Ok(Sse::new(follow(api, order, after, open)).keep_alive(KeepAlive::default()).into_response())
+    // Who comes back after the last event of an ended order gets the end at once.
+    let ended = matches!(seen.state, OrderState::Shipped | OrderState::Cancelled) && after >= seen.version;
+    Ok(Sse::new(follow(api, (order, after, ended), open)).keep_alive(KeepAlive::default()).into_response())
 }
 
 struct Following {
@@ -76,14 +79,13 @@ struct Following {
 
 fn follow(
     api: Api,
-    order: OrderId,
-    after: i64,
+    (order, after, ended): (OrderId, i64, bool),
     open: OpenStream,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let signal = api.orders_signal.listen();
     let until = tokio::time::Instant::now() + STREAM_TIME_MAX;
     let ready = std::collections::VecDeque::new();
-    let following = Following { api, order, after, signal, until, ready, ended: false, _open: open };
+    let following = Following { api, order, after, signal, until, ready, ended, _open: open };
     stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok(event), following))

@@ -111,7 +111,9 @@ impl WantedAdjustment {
     fn finding(&self) -> Result<Finding, Problem> {
         let wrong = |detail| Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
         match (self.by, self.counted) {
-            (Some(by), None) if by != 0 && by.abs() <= QUANTITY_MAX => Ok(Finding::By(by)),
+            (Some(by), None) if by != 0 && by.unsigned_abs() <= QUANTITY_MAX.unsigned_abs() => {
+                Ok(Finding::By(by))
+            }
             (None, Some(counted)) if (0..=QUANTITY_MAX).contains(&counted) => Ok(Finding::Counted(counted)),
             (Some(_), Some(_)) | (None, None) => wrong("say either by how much, or what was counted"),
             _ => wrong("a difference is not nought, a count not below it, and neither above 1,000,000,000"),

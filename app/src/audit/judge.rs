@@ -86,10 +86,10 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>, no
     let id = facts.id;
     if order.public_state() == OrderState::Stuck {
         audit.stuck += 1;
-    } else if order.placed_at + DEADLINE < now && order.since + DEADLINE < now {
+    } else if order.since + DEADLINE < now && !is_asked_again(facts, now) {
         audit.violated(
             "ended",
-            format!("{id}: neither ended nor stuck, and nothing happened since {}", order.since),
+            format!("{id}: neither ended nor stuck, and nobody looks after it since {}", order.since),
         );
     }
     if let Some(done) = done
@@ -100,6 +100,12 @@ fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>, no
             format!("{id}: while under way the outside did more than one order asks for: {done}"),
         );
     }
+}
+
+/// Its step is asked again by itself, or was due to be a moment ago: `order stuck` lists it, and a callee that is away makes no
+/// order untrue.
+fn is_asked_again(facts: &Facts, now: Timestamp) -> bool {
+    facts.order.as_ref().and_then(|fact| fact.due_at).is_some_and(|due| due + DEADLINE > now)
 }
 
 fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {

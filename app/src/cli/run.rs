@@ -47,7 +47,19 @@ pub(super) async fn run(common: &Common, args: RunArgs) -> Result<ExitCode, Stri
             again(common, report, &args.sample)?;
             0
         }
-        None => first(common, &shop, &args).await?,
+        None => {
+            let played = tokio::select! {
+                played = first(common, &shop, &args) => played,
+                signal = serve::stop_signal() => Err(format!("{signal} in the middle of the sample; `banyan replay` resumes it")),
+            };
+            match played {
+                Ok(code) => code,
+                Err(why) => {
+                    shop.stop().await;
+                    return Err(why);
+                }
+            }
+        }
     };
     if args.once {
         let stopped = shop.stop().await;
@@ -109,15 +121,20 @@ fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
     mention!("the API to try: {api}/docs#token={staff}\n");
     mention!("now break it (paste into another terminal):");
     mention!(
-        "  order    SKU=$(curl -s '{api}/v1/products?limit=1' | grep -o '\"sku\":\"[^\"]*' | cut -d'\"' -f4); \
+        "# place an order, and watch it\nSKU=$(curl -s '{api}/v1/products?limit=1' | grep -o '\"sku\":\"[^\"]*' | cut -d'\"' -f4); \
          {banyan} order show --watch $(curl -s {api}/v1/orders -H 'Authorization: Bearer {customer}' \
          -H \"Idempotency-Key: $(date +%s%N)\" -H 'Content-Type: application/json' \
          -d \"$(echo '{sku}' | sed s/SKU/$SKU/)\" | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)"
     );
-    mention!("  break    {banyan} break gateway --timeout 50% --for 30s");
-    mention!("  kill -9  kill -9 {}; {banyan} run   # goes on where it was", shop.running.pid);
-    mention!("  audit    {banyan} audit");
-    mention!("  lab      make lab");
+    mention!(
+        "# half of the gateway's answers come too late, for 30 s\n{banyan} break gateway --timeout 50% --for 30s"
+    );
+    mention!(
+        "# kill it and start it again: it goes on where it was\nkill -9 {}; {banyan} run",
+        shop.running.pid
+    );
+    mention!("# compare everybody's books\n{banyan} audit");
+    mention!("# what can be lived\nmake lab");
     mention!("\nCtrl-C stops the shop; its data stays in {}", common.data.display());
     Ok(())
 }

@@ -187,6 +187,8 @@ async fn an_order_is_followed_to_its_end_and_then_not_sent_again() {
     assert_eq!(versions, (1..=versions.len() as i64).collect::<Vec<_>>());
     let rest = follow(&format!("{path}/events"), Some("3")).await;
     assert_eq!(rest[..], events[3..], "Last-Event-ID goes on after that event");
+    let last = versions.len().to_string();
+    assert_eq!(follow(&format!("{path}/events"), Some(&last)).await, [] as [Value; 0], "it ends at once");
     let list = Call::get(&format!("{path}/events")).customer(ALICE).check(200, "").await.json();
     assert_eq!(list.as_array(), Some(&events), "the list and the stream tell the same");
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use banyan_lab::stage::{ShopClient, ShopProcess, process::Process, until};
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Cast, ENDED, Row, Shown, baskets, last_audit, open, played, processes_of_postgres};
@@ -38,12 +38,15 @@ async fn play(cast: Cast) -> Shown {
     let taken = begun.elapsed();
     let mib = fs::metadata(file).expect("the backup").len() >> 20;
     let (after, _) = played(&shop, "after", AFTER).await;
+    let refunded = known[0].clone();
+    let lost = refund(&shop, &refunded, "lost", 50).await;
     lose_database(&mut shop).await;
     let begun = Instant::now();
     done(&shop, &["restore", file]).await;
     shop.restart().await;
     let opened = begun.elapsed();
     shop.settled(&known, ENDED).await.unwrap_or_else(|why| panic!("{why}"));
+    let regained = regained(&shop, &refunded, &lost).await;
     let named = only_strangers(&shop).await;
     let again = shop.place_all(baskets("after", ASKED_AGAIN), 16).await;
     let adopted = again.iter().all(|order| after.contains(order));
@@ -56,14 +59,50 @@ async fn play(cast: Cast) -> Shown {
     let figure = format!(
         "{mib} MiB taken in {:.1} s while it sold; lost, restored and open again within {:.1} s; all {} orders of the backup ended; \
          the audit names {named} of {AFTER} that the gateway alone knows, and {left} after {} of them were asked again; \
-         {charged_once} of {all} charged once",
+         {charged_once} of {all} charged once; a refund that the backup does not know was found and {}",
         taken.as_secs_f64(),
         opened.as_secs_f64(),
         known.len(),
         again.len(),
+        if regained { "given once" } else { "NOT kept apart from others" },
     );
-    let as_said = adopted && named == AFTER && left == AFTER - ASKED_AGAIN && charged_once == all;
+    let as_said = regained && adopted && named == AFTER && left == AFTER - ASKED_AGAIN && charged_once == all;
     Shown { figure, as_said }
+}
+
+/// Gives back under a key; what was answered.
+async fn refund(shop: &ShopClient, order: &str, key: &str, amount: i64) -> (u16, Value) {
+    let body = json!({"amount_minor": amount, "reason": "arrived broken"});
+    let token = shop.staff_token().await;
+    until(ENDED, "the refund to be answered", async || {
+        let answer = shop.post(&format!("/v1/orders/{order}/refunds"), &token, key, &body).await;
+        (answer.0 != 503).then_some(answer)
+    })
+    .await
+}
+
+/// Whether the refund that the backup does not know is found, given once to who asks again with its key, and kept apart from one of
+/// the same amount under another.
+async fn regained(shop: &ShopClient, order: &str, (status, lost): &(u16, Value)) -> bool {
+    let path = format!("/v1/orders/{order}/refunds");
+    let token = shop.staff_token().await;
+    let list = async || shop.get(&path, &token).await.1["refunds"].as_array().cloned().unwrap_or_default();
+    until(ENDED, "the lost refund to be found", async || (list().await.len() == 1).then_some(())).await;
+    let again = refund(shop, order, "lost", 50).await;
+    let other = refund(shop, order, "another", 50).await;
+    let list = list().await;
+    let given: i64 = list.iter().filter_map(|one| one["amount"]["minor"].as_i64()).sum();
+    let book = shop.outside().book().await[order].refunded;
+    println!(
+        "    refunds: first {status}, again {}, another {}; the shop knows {given}, the gateway {book}",
+        again.0, other.0
+    );
+    *status == 201
+        && again.0 == 201
+        && again.1["amount"] == lost["amount"]
+        && other.0 == 201
+        && given == 100
+        && book == 2
 }
 
 async fn done(shop: &ShopClient, args: &[&str]) {

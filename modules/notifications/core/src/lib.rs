@@ -9,8 +9,8 @@ mod delayed;
 mod facts;
 mod mail;
 mod mailbox;
+mod news;
 mod orders;
-mod refunds;
 mod render;
 mod send;
 
@@ -24,8 +24,8 @@ use sqlx::migrate::Migrator;
 
 pub use delayed::{DELAYED_GROUP, DelayedReconciler};
 pub use facts::MailFact;
+pub use news::NewsConsumer;
 pub use orders::OrdersConsumer;
-pub use refunds::RefundsConsumer;
 pub use send::{MAIL_GROUP, MailServer, MailServerError, SendReconciler};
 
 use render::Templates;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_kernel::OrderId;
+use banyan_kernel::{OrderId, Timestamp};
 use banyan_store::StoreError;
 use orders_api::OrderState;
 use sqlx::FromRow;
@@ -17,7 +17,7 @@ use crate::{
     sales,
 };
 
-const ROWS: &str = "select order_id, customer_id, version, told, hash, response, state, open from orders \
+const ROWS: &str = "select order_id, customer_id, version, told, hash, response, state, open, due_at from orders \
      where order_id > $1 and order_id <= $2 order by order_id";
 const PAGE_END: &str = "select order_id from (select order_id from orders where order_id > $1 order by order_id limit $2) p order by order_id desc limit 1";
 const STREAM_IDS: &str = "select distinct order_id from order_event where order_id > $1 and order_id <= $2";
@@ -48,6 +48,8 @@ pub struct OrderFact {
     pub out_of_order: bool,
     /// Whether a repeat would get another answer than the first.
     pub answers_otherwise: bool,
+    /// When it is looked at next; never, where it waits for a person or was forgotten.
+    pub due_at: Option<Timestamp>,
     /// How many of its events the list shows.
     pub listed: i64,
     /// What is wrong with its row of the list: not the fold of so many events, or of fewer than were applied.
@@ -68,6 +70,7 @@ struct Row {
     response: i64,
     state: String,
     open: bool,
+    due_at: Option<Timestamp>,
 }
 
 impl Orders {
@@ -203,6 +206,7 @@ fn judge(
         row: against_row,
         out_of_order: disordered.contains(&id.0),
         answers_otherwise,
+        due_at: row.and_then(|row| row.due_at),
         listed: 0,
         list: None,
         is_sold: false,
@@ -229,6 +233,7 @@ fn listed_alone(id: OrderId) -> OrderFact {
         row: None,
         out_of_order: false,
         answers_otherwise: false,
+        due_at: None,
         listed: 0,
         list: Some("it is in the list, and there is no such order".to_owned()),
         is_sold: false,

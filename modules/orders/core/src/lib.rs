@@ -147,7 +147,7 @@ impl orders_api::Orders for Orders {
     }
 
     async fn view(&self, orders: Vec<OrderId>) -> Answer<Vec<OrderView>> {
-        answer(view::view(&self.log, &orders).await)
+        answer(view::view(&self.log, self.store.pool(), &orders).await)
     }
 
     async fn list(&self, which: ListOrders) -> Answer<OrdersPage> {
@@ -163,7 +163,7 @@ impl orders_api::Orders for Orders {
     }
 
     async fn why(&self, order: OrderId) -> Answer<Why> {
-        answer(why::why(&self.log, order).await)
+        answer(why::why(&self.log, self.store.pool(), order).await)
     }
 
     async fn stuck(&self) -> Answer<Vec<Why>> {

@@ -1,5 +1,7 @@
 //! Why is this order stuck?
 
+use std::collections::BTreeSet;
+
 use banyan_kernel::{Answer, OrderId, Timestamp};
 use banyan_store::StoreError;
 use orders_api::{OrderState, Why, refusals};
@@ -18,11 +20,41 @@ const STUCK: &str = "select order_id from orders where open and (due_at is null 
 /// An order that takes longer is listed.
 const SLOW: std::time::Duration = std::time::Duration::from_secs(60);
 
-pub(crate) async fn why(log: &dyn OrderLog, order: OrderId) -> Result<Answer<Why>, StoreError> {
-    Ok(match log.load(&[order]).await?.pop() {
-        Some(loaded) => Answer::Done(explain(&loaded)),
-        None => Answer::rejected(refusals::UNKNOWN_ORDER, "there is no such order"),
-    })
+/// What is known of an order whose events are not believed.
+const ROWS: &str = "select order_id, placed_at from orders where order_id = any($1)";
+
+pub(crate) async fn why(
+    log: &dyn OrderLog,
+    pool: &PgPool,
+    order: OrderId,
+) -> Result<Answer<Why>, StoreError> {
+    let loaded = log.load(&[order]).await?.pop();
+    let why = match &loaded {
+        Some(loaded) => Some(explain(loaded)),
+        None => unbelieved(pool, &[order]).await?.pop(),
+    };
+    Ok(why.map_or_else(|| Answer::rejected(refusals::UNKNOWN_ORDER, "there is no such order"), Answer::Done))
+}
+
+/// Of those that have a row and no history that holds.
+pub(crate) async fn unbelieved(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<Why>, StoreError> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+    let rows: Vec<(Uuid, Timestamp)> = sqlx::query_as(ROWS).bind(ids).fetch_all(pool).await?;
+    let why = |(id, placed_at)| Why {
+        id: OrderId(id),
+        state: OrderState::Stuck,
+        step: None,
+        cause: Some("its history is not what was written, and is not believed".to_owned()),
+        since: placed_at,
+        next_try: None,
+        waits_for: None,
+        asked: 0,
+        advice: "banyan audit names the event; see RUNBOOK.md, \"The audit is not clean\"".to_owned(),
+    };
+    Ok(rows.into_iter().map(why).collect())
 }
 
 pub(crate) async fn stuck(
@@ -33,6 +65,9 @@ pub(crate) async fn stuck(
     let ids: Vec<Uuid> = sqlx::query_scalar(STUCK).bind(now - SLOW).fetch_all(pool).await?;
     let ids: Vec<OrderId> = ids.into_iter().map(OrderId).collect();
     let mut all: Vec<Why> = log.load(&ids).await?.iter().map(explain).collect();
+    let known: BTreeSet<OrderId> = all.iter().map(|why| why.id).collect();
+    let unknown: Vec<OrderId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+    all.extend(unbelieved(pool, &unknown).await?);
     all.sort_by_key(|why| (why.state != OrderState::Stuck, why.since));
     Ok(Answer::Done(all))
 }

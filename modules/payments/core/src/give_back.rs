@@ -15,7 +15,7 @@ pub(crate) fn judge(row: Option<&Refunds>, command: &Command<GiveBack>) -> Judge
     let (Some(row), wish) = (row, &command.body) else {
         return refused(refusals::NOT_CAPTURED, "no money was taken");
     };
-    if let Some(known) = row.list.iter().find(|refund| refund.key == wish.key) {
+    if let Some(known) = row.list.iter().find(|refund| refund.is_of(&wish.key)) {
         return repeat(row, known, wish);
     }
     if row.paid != Paid::Captured {
@@ -58,9 +58,10 @@ fn is_too_many(row: &Refunds, wanted: &LineBack) -> bool {
 }
 
 fn repeat(row: &Refunds, known: &Refund, wish: &GiveBack) -> Judged<Refunds, RefundView> {
-    let same = known.reason == wish.reason
-        && wish.amount_minor.is_none_or(|minor| minor == known.amount_minor)
-        && wish.lines.iter().map(|wanted| &wanted.line).eq(&known.lines);
+    // Of one that was found, only the amount is known.
+    let same = wish.amount_minor.is_none_or(|minor| minor == known.amount_minor)
+        && (known.is_found()
+            || known.reason == wish.reason && wish.lines.iter().map(|wanted| &wanted.line).eq(&known.lines));
     if !same {
         return refused(refusals::KEY_REUSED, "this Idempotency-Key was used for another refund");
     }

@@ -85,6 +85,14 @@ impl Payments {
         Reconciler::new(self.look_desk())
     }
 
+    /// Has every payment that was taken looked up, since the database was restored and the gateway may be ahead of it. How many.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn look_at_all(&self) -> Result<u64, StoreError> {
+        look::look_at_all(&self.0.store).await
+    }
+
     fn refund_desk(&self) -> RefundDesk {
         RefundDesk { store: self.0.store.clone(), gateway: self.0.gateway.clone() }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_kernel::{CommandId, Context, OrderId, Refusal, Timestamp, TraceParent};
 use banyan_net::outbound::{Caller, Changes, Desk, Intent, Outcome, Record};
-use banyan_store::{Store, StoreError, Tell, Write};
+use banyan_store::{Locks, Store, StoreError, Tell, Write};
 use sqlx::{FromRow as _, PgConnection, Row as _, postgres::PgRow, types::Uuid};
 
 use crate::{
@@ -25,6 +25,20 @@ const DUE: &str = "select order_id from gateway_look where slot = any($1) and ne
 const UPDATE: &str = "update gateway_look l set tries = t.tries, look_ups = t.look_ups, first_sent_at = t.first, \
      next_try_at = t.next, broken = t.broken from unnest($1::uuid[], $2::int4[], $3::int4[], $4::timestamptz[], \
      $5::timestamptz[], $6::text[]) as t(o, tries, look_ups, first, next, broken) where l.order_id = t.o";
+
+/// After a restore nobody knows of which payments something was given back since.
+const LOOK_AT_ALL: &str = "insert into gateway_look as l (order_id, slot, hints, events, tries, look_ups, next_try_at) \
+     select order_id, slot, 1, '{}', 0, 0, $1 from payment where state = 'captured' and reference is not null \
+     on conflict (order_id) do update set hints = l.hints + 1, tries = 0, look_ups = 0, first_sent_at = null, \
+     next_try_at = $1, broken = null";
+
+/// Has every payment that was taken looked up, at the desk's own pace.
+pub(crate) async fn look_at_all(store: &Store) -> Result<u64, StoreError> {
+    let mut write = store.begin(&Locks::none()).await?;
+    let due = sqlx::query(LOOK_AT_ALL).bind(store.clock().now()).execute(write.connection()).await?;
+    write.commit().await?;
+    Ok(due.rows_affected())
+}
 
 /// A payment's refunds as they are known here, and the look-up.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use banyan_kernel::{
-    Actor, CommandId, Context, Line, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of,
+    Actor, CommandId, Context, Line, Money, OrderId, Refusal, Timestamp, TraceParent, slot_of, stable_hash,
 };
 use banyan_net::outbound::{Call, CallError, Caller, Changes, Desk, Intent, Method, Outcome, Record, Reply};
 use banyan_store::{Store, StoreError, Write};
@@ -22,7 +22,8 @@ use crate::{
 const STEP: &str = "give_back";
 /// The saga's.
 const UNDO: &str = "refund";
-/// What the key of a refund begins with that was made at the gateway by hand; its id there follows.
+/// What the key of a refund begins with that was found at the gateway; its id there follows, and its number, where it was this
+/// shop that had asked for it, before its database was restored.
 const THERE: &str = "gateway/";
 
 const READ: &str = "select order_id, n, key, amount_minor, reason, actor, at, state, tries, again, look_ups, first_sent_at, \
@@ -81,6 +82,26 @@ pub(crate) struct Refunds {
     none: Intent,
 }
 
+/// The attempt that a refund is sent as: of its wish, and not of its place among the order's refunds, which may be another's after
+/// the database was restored. Whoever asks again with the same key then gets what was done, and who asks for more gets more.
+pub(crate) fn attempt_of(key: &str) -> u32 {
+    let [.., a, b, c, d] = stable_hash(key.as_bytes()).to_be_bytes();
+    (u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)).max(1)
+}
+
+impl Refund {
+    /// Whether this is what was wished under the key, also if it was found at the gateway, asked for and forgotten.
+    pub(crate) fn is_of(&self, key: &str) -> bool {
+        let attempt = self.key.strip_prefix(THERE).and_then(|found| found.split_once('/'));
+        self.key == key || attempt.is_some_and(|(_, attempt)| attempt == attempt_of(key).to_string())
+    }
+
+    /// Whether it was found at the gateway.
+    pub(crate) fn is_found(&self) -> bool {
+        self.key.starts_with(THERE)
+    }
+}
+
 impl Refunds {
     fn of(payment: Payment) -> Self {
         let Payment { order, trace, amount, reference, state, version, .. } = payment;
@@ -109,21 +130,25 @@ impl Refunds {
     /// Whether a refund at the gateway is known here: asked for by us, or found before.
     pub(crate) fn has(&self, found: &GivenBack) -> bool {
         let asked = |refund: &Refund| {
-            !refund.key.starts_with(THERE)
+            !refund.is_found()
                 && found.step.as_deref() == Some(STEP)
-                && found.attempt == Some(refund.n.to_string())
+                && found.attempt == Some(attempt_of(&refund.key).to_string())
         };
-        let found_before = |refund: &Refund| refund.key.strip_prefix(THERE) == Some(&found.id);
+        let id = |refund: &Refund| Some(refund.key.strip_prefix(THERE)?.split('/').next()? == found.id);
+        let found_before = |refund: &Refund| id(refund) == Some(true);
         let known = self.list.iter().any(|refund| asked(refund) || found_before(refund));
         known || found.step.as_deref() == Some(UNDO)
     }
 
-    /// Takes in one that was made at the gateway by hand, and tells it.
+    /// Takes in one that was made at the gateway by hand, or asked for and forgotten, and tells it.
     pub(crate) fn found(&mut self, found: &GivenBack, context: &Context) -> Movement {
         self.version += 1;
         self.list.push(Refund {
             n: next_of(&self.list),
-            key: format!("{THERE}{}", found.id),
+            key: match (found.step.as_deref(), &found.attempt) {
+                (Some(STEP), Some(attempt)) => format!("{THERE}{}/{attempt}", found.id),
+                _ => format!("{THERE}{}", found.id),
+            },
             amount_minor: found.amount_minor,
             lines: Vec::new(),
             reason: "given back at the gateway".to_owned(),
@@ -185,7 +210,7 @@ impl Record for Refunds {
 
     fn command(&self) -> Option<CommandId> {
         let asked = self.list.last().filter(|refund| refund.state == State::Asked)?;
-        Some(CommandId::new(self.order, STEP, asked.n.unsigned_abs()))
+        Some(CommandId::new(self.order, STEP, attempt_of(&asked.key)))
     }
 }
 
@@ -311,9 +336,9 @@ fn looked_up(refund: &Refund, reply: &Reply) -> Outcome<()> {
     let Some(all) = reply.body["data"].as_array().filter(|_| reply.body["has_more"] != true) else {
         return Outcome::Unclear(format!("a list that is none, or goes on ({})", reply.status));
     };
-    let n = refund.n.to_string();
+    let attempt = attempt_of(&refund.key).to_string();
     let is_ours = |other: &&banyan_kernel::Json| {
-        other["metadata"]["step"] == STEP && other["metadata"]["attempt"] == n.as_str()
+        other["metadata"]["step"] == STEP && other["metadata"]["attempt"] == attempt.as_str()
     };
     let ours: Vec<_> = all.iter().filter(is_ours).collect();
     match ours[..] {

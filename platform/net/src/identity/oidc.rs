@@ -4,7 +4,11 @@
 //! rotation is noticed by its first token, and a flood of made-up ids asks the issuer no more often than that.
 //! When the issuer is away, the keys in hand still count.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
 use banyan_kernel::Role;
 use jsonwebtoken::{
@@ -38,14 +42,12 @@ pub struct OidcConfig {
 pub struct Oidc {
     config: OidcConfig,
     client: reqwest::Client,
-    keys: Mutex<Known>,
+    keys: RwLock<Keys>,
+    /// When they were last asked for. Held while they are: who brings a known key does not wait for that.
+    fetched: Mutex<Option<Instant>>,
 }
 
-#[derive(Default)]
-struct Known {
-    keys: Arc<Vec<(String, Algorithm, DecodingKey)>>,
-    fetched: Option<Instant>,
-}
+type Keys = Vec<(String, Algorithm, DecodingKey)>;
 
 /// What the issuer says of somebody. `banyan_role` is `customer` unless it says otherwise.
 #[derive(Deserialize)]
@@ -68,7 +70,7 @@ impl Oidc {
     /// When the client cannot be made.
     pub fn new(config: OidcConfig) -> Result<Self, reqwest::Error> {
         let client = crate::client().timeout(FETCH_TIME_MAX).build()?;
-        Ok(Self { config, client, keys: Mutex::default() })
+        Ok(Self { config, client, keys: RwLock::default(), fetched: Mutex::default() })
     }
 
     pub(super) fn issuer(&self) -> &str {
@@ -98,24 +100,32 @@ impl Oidc {
     }
 
     async fn key(&self, id: &str) -> Option<(Algorithm, DecodingKey)> {
-        let mut known = self.keys.lock().await;
-        if let Some(found) = find(&known.keys, id) {
+        if let Some(found) = self.known(id) {
             return Some(found);
         }
-        if known.fetched.is_some_and(|at| at.elapsed() < FETCH_AGAIN) {
+        let mut fetched = self.fetched.lock().await;
+        // Somebody may have fetched it meanwhile.
+        if let Some(found) = self.known(id) {
+            return Some(found);
+        }
+        if fetched.is_some_and(|at| at.elapsed() < FETCH_AGAIN) {
             return None;
         }
-        known.fetched = Some(Instant::now());
+        *fetched = Some(Instant::now());
         match self.fetch().await {
-            Ok(keys) => known.keys = Arc::new(keys),
+            Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys,
             Err(why) => {
                 tracing::warn!(issuer = self.config.issuer, why, "the issuer's keys cannot be fetched")
             }
         }
-        find(&known.keys, id)
+        self.known(id)
     }
 
-    async fn fetch(&self) -> Result<Vec<(String, Algorithm, DecodingKey)>, String> {
+    fn known(&self, id: &str) -> Option<(Algorithm, DecodingKey)> {
+        find(&self.keys.read().unwrap_or_else(PoisonError::into_inner), id)
+    }
+
+    async fn fetch(&self) -> Result<Keys, String> {
         let lost = |error: reqwest::Error| error.without_url().to_string();
         let mut answer = self.client.get(&self.config.jwks_url).send().await.map_err(lost)?;
         if !answer.status().is_success() {

@@ -104,6 +104,8 @@ struct Issuer {
     key: (String, EncodingKey),
     asked: Arc<AtomicUsize>,
     set: Arc<Mutex<Value>>,
+    /// Who holds it keeps the issuer from answering.
+    busy: Arc<tokio::sync::Mutex<()>>,
     url: String,
 }
 
@@ -141,15 +143,17 @@ impl Issuer {
             json!({"keys": [published, {"kty": "oct", "k": "c2VjcmV0", "kid": "shared", "alg": "HS256"}]}),
         ));
         let asked = Arc::<AtomicUsize>::default();
-        let (served, count) = (set.clone(), asked.clone());
+        let busy = Arc::<tokio::sync::Mutex<()>>::default();
+        let (served, count, held) = (set.clone(), asked.clone(), busy.clone());
         let keys = get(async move || {
             count.fetch_add(1, Ordering::SeqCst);
+            drop(held.lock().await);
             Json(served.lock().expect("no panic").clone())
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
         tokio::spawn(axum::serve(listener, Router::new().route("/keys", keys)).into_future());
-        Self { key: ("one".to_owned(), sign), asked, set, url }
+        Self { key: ("one".to_owned(), sign), asked, set, busy, url }
     }
 
     fn identity(&self, folder: &TempDir) -> Identity {
@@ -219,6 +223,29 @@ async fn an_issuer_that_is_away_locks_out_its_own_alone() {
     let address = serve(identity).await;
     assert_eq!(ask(address, &issuer.token(|_| ())).await, (401, "/problems/token_invalid".to_owned()));
     assert_eq!(ask(address, &own).await, (200, format!("customer:{CUSTOMER}")));
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_keeps_nobody_waiting_whose_key_is_known() {
+    let (folder, mut issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let known = issuer.token(|_| ());
+    assert_eq!(ask(address, &known).await.0, 200);
+    // The keys are asked for again no sooner.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let busy = issuer.busy.clone().lock_owned().await;
+    issuer.key.0 = "unseen".to_owned();
+    let unseen = issuer.token(|_| ());
+    let waits = tokio::spawn(async move { ask(address, &unseen).await.0 });
+    while issuer.asked.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(address, &known).await.0, 200);
+    assert!(!waits.is_finished(), "it was answered while the issuer hung");
+    drop(busy);
+    assert_eq!(waits.await.expect("an answer"), 401);
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use banyan_bus::{Applied, Consumer};
 use banyan_store::StoreError;
 use notifications_api::{Kind, MailHead, Sending};
-use notifications_core::{DelayedReconciler, RefundsConsumer};
+use notifications_core::{DelayedReconciler, NewsConsumer};
 
-use crate::world::{World, cancelled, created, id, refunded, shipped, slots};
+use crate::world::{World, cancelled, created, delivered, id, refunded, shipped, slots};
 
 fn kinds(mails: &[MailHead]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = mails.iter().map(|mail| mail.kind).collect();
@@ -39,7 +39,7 @@ async fn an_end_before_its_beginning_waits() {
 #[tokio::test]
 async fn a_refund_waits_for_its_order_and_each_is_told_once() {
     let world = World::new(false).await;
-    let consumer = RefundsConsumer::new(world.store.clone(), false);
+    let consumer = NewsConsumer::of_refunds(world.store.clone(), false);
     let early = [refunded("a", 3, 200)];
     let mut write = world.store.begin(&consumer.locks(&early)).await.expect("a write");
     let answer = consumer.apply(&mut write, &early).await;
@@ -54,6 +54,19 @@ async fn a_refund_waits_for_its_order_and_each_is_told_once() {
         let told = subjects.iter().filter(|subject| subject.contains(amount)).count();
         assert_eq!(told, 1, "{subjects:?}");
     }
+}
+
+#[tokio::test]
+async fn a_parcel_that_arrived_is_told_of_once() {
+    let world = World::new(false).await;
+    world.hear(&[created("a"), shipped("a")]).await;
+    assert_eq!(world.hear_deliveries(&[delivered("a", 3)]).await, [Applied::Done]);
+    assert_eq!(
+        world.hear_deliveries(&[delivered("a", 3), delivered("a", 4)]).await,
+        [Applied::Duplicate, Applied::Duplicate]
+    );
+    assert_eq!(world.hear_deliveries(&[refunded("a", 5, 100)]).await, [Applied::Skipped]);
+    assert_eq!(kinds(&world.mailbox().await), [Kind::Confirmed, Kind::Shipped, Kind::Delivered]);
 }
 
 #[tokio::test]

@@ -9,9 +9,10 @@ use banyan_kernel::{
 use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use notifications_api::{Address, Contact, Language, MailHead, Notifications as _};
-use notifications_core::{Notifications, OrdersConsumer, RefundsConsumer, schema};
+use notifications_core::{NewsConsumer, Notifications, OrdersConsumer, schema};
 use orders_api::{OrderCancelled, OrderCreated, OrderShipped, PricedLine};
 use payments_api::PaymentRefunded;
+use shipping_api::ShipmentDelivered;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -82,6 +83,11 @@ pub fn refunded(name: &str, sequence: i64, minor: i64) -> Envelope {
     event("payments", name, sequence, PaymentRefunded::KIND, &data)
 }
 
+pub fn delivered(name: &str, sequence: i64) -> Envelope {
+    let data = ShipmentDelivered { order: id(name), tracking: "T".to_owned() };
+    event("shipping", name, sequence, ShipmentDelivered::KIND, &data)
+}
+
 impl World {
     pub async fn new(is_sent: bool) -> Self {
         let database = database().await;
@@ -104,7 +110,11 @@ impl World {
     }
 
     pub async fn hear_refunds(&self, batch: &[Envelope]) -> Vec<Applied> {
-        self.apply(&RefundsConsumer::new(self.store.clone(), self.is_sent), batch).await
+        self.apply(&NewsConsumer::of_refunds(self.store.clone(), self.is_sent), batch).await
+    }
+
+    pub async fn hear_deliveries(&self, batch: &[Envelope]) -> Vec<Applied> {
+        self.apply(&NewsConsumer::of_deliveries(self.store.clone(), self.is_sent), batch).await
     }
 
     /// Ada's mailbox, the newest first.

@@ -100,6 +100,13 @@ async fn an_order_whose_history_was_changed_is_put_off_and_keeps_nobody() {
     assert!(why.0.is_some_and(|why| why.contains("history")) && why.1 == 1);
     let view = world.orders.view(vec![sound]).await;
     assert!(matches!(view, Answer::Done(views) if views[0].state == OrderState::Cancelled));
+    let view = world.orders.view(vec![changed]).await;
+    assert!(matches!(view, Answer::Broken(_)), "it is there: {view:?}");
+    let Answer::Done(why) = world.orders.why(changed).await else { panic!("it is there") };
+    assert!(why.state == OrderState::Stuck && why.cause.is_some_and(|cause| cause.contains("history")));
+    world.clock.advance_micros(61_000_000);
+    let Answer::Done(stuck) = world.orders.stuck().await else { panic!("a list") };
+    assert_eq!(stuck.iter().map(|why| why.id).collect::<Vec<_>>(), [changed], "whoever looks finds it");
 }
 
 #[tokio::test]
