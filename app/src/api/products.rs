@@ -9,14 +9,20 @@ use axum::{
 use banyan_kernel::{Context, Money, OrderId, Sku};
 use banyan_net::{Principal, Problem};
 use catalog_api::{
-    After, Category, Expected, Found, IMAGES_MAX, ListProducts, Product, PutProduct, refusals,
+    After, Category, Expected, Found, IMAGES_MAX, ListProducts, Product, ProductsPut, PutProduct,
+    PutProducts, refusals,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Api, body::Body, done, idempotency::IdempotencyKey, read_orders::invalid_cursor, trace::RequestTrace,
+    Api,
+    body::Body,
+    done,
+    idempotency::{IdempotencyKey, replayed},
+    read_orders::invalid_cursor,
+    trace::RequestTrace,
 };
 
 /// Most products put in one call.
@@ -231,14 +237,14 @@ fn unknown() -> Problem {
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
     request_body = WantedProducts,
     responses(
-        (status = 200, description = "As they stand now.", body = Products),
+        (status = 200, description = "As they stood when it was done; `Idempotent-Replayed: true` when that was another time.", body = Products),
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
-        (status = 422, description = "An invalid product, or a price in another currency.", body = Problem),
+        (status = 422, description = "An invalid product, a price in another currency, or the key was used for other products.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -249,13 +255,14 @@ pub(crate) async fn put_products(
     IdempotencyKey(key): IdempotencyKey,
     trace: RequestTrace,
     Body(wanted): Body<WantedProducts>,
-) -> Result<Json<Products>, Problem> {
+) -> Result<(HeaderMap, Json<Products>), Problem> {
     principal.staff()?;
     let products = check_all(wanted)?;
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
+    let wish = PutProducts { key: format!("{}/{key}", principal.0), products };
     let context = Context { actor: principal.0, trace };
-    let products = done(api.catalog.put(context, products).await, status)?;
-    Ok(Json(Products { products }))
+    let ProductsPut { products, repeated } = done(api.catalog.put(context, wish).await, status)?;
+    Ok((replayed(repeated), Json(Products { products })))
 }
 
 /// Creates or changes one product, as long as it stands as the asker saw it (staff).

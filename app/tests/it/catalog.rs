@@ -44,6 +44,21 @@ async fn a_product_is_changed_by_who_has_seen_it() {
     other.header("if-none-match", "*").check(422, "invalid_body").await;
 }
 
+/// A repeat that comes late sells nothing again that was taken out of sale.
+#[tokio::test]
+async fn a_wish_for_products_is_done_once() {
+    let put = |price: i64| {
+        Call::post("/v1/products").staff().key("tents").json(&json!({"products": [product("tent", price)]}))
+    };
+    let first = put(100).check(200, "").await;
+    assert_eq!(first.header("idempotent-replayed"), None);
+    Call::post("/v1/products/tent/retire").staff().check(200, "").await;
+    let again = put(100).check(200, "").await;
+    assert_eq!((again.header("idempotent-replayed"), again.json()), (Some("true"), first.json()));
+    assert_eq!(Call::get("/v1/products/tent").check(200, "").await.json()["retired"], true);
+    put(200).check(422, "key_reused").await;
+}
+
 #[tokio::test]
 async fn each_bad_product_has_its_problem() {
     let with = |field: &str, value: Value| {

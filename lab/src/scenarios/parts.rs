@@ -11,7 +11,10 @@ use banyan::{Parts, Swap};
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{Answer, Command, Context, Envelope, OrderId, Sku};
 use banyan_store::{Locks, Store, StoreError, Write, sqlx};
-use catalog_api::{Catalog, Category, Expected, Found, ListProducts, Product, PutProduct, Unavailable};
+use catalog_api::{
+    Catalog, Category, Expected, Found, ListProducts, Product, ProductsPut, PutProduct, PutProducts,
+    Unavailable,
+};
 use inventory_api::{
     ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock,
     StockLevel, StockReceived, StockReleased, StockReserved,
@@ -192,9 +195,9 @@ impl Catalog for HeldLoads {
         self.within.categories().await
     }
 
-    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
-        let skus: Vec<Sku> = products.iter().map(|product| product.sku.clone()).collect();
-        let answer = self.within.put(context, products).await;
+    async fn put(&self, context: Context, wish: PutProducts) -> Answer<ProductsPut> {
+        let skus: Vec<Sku> = wish.products.iter().map(|product| product.sku.clone()).collect();
+        let answer = self.within.put(context, wish).await;
         if let Some(kept) = &self.kept {
             kept.lock().unwrap_or_else(PoisonError::into_inner).retain(|sku, _| !skus.contains(sku));
         }

@@ -82,6 +82,8 @@ pub mod refusals {
     pub const UNKNOWN_PRODUCT: &str = "unknown_product";
     /// It does not stand as the asker saw it.
     pub const STALE_VERSION: &str = "stale_version";
+    /// The key came before with other products.
+    pub const KEY_REUSED: &str = "key_reused";
     /// Its price is in another currency than the catalogue's.
     pub const CURRENCY: &str = "currency";
 }
@@ -134,6 +136,24 @@ pub struct Category {
     pub products: i64,
 }
 
+/// Products as somebody wants them, under the name of the wish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutProducts {
+    /// Of the asker's; the same again gets the first answer, and changes nothing.
+    pub key: String,
+    /// At most [`BATCH_MAX`]; of one named twice the last wish holds.
+    pub products: Vec<PutProduct>,
+}
+
+/// Reply to [`Catalog::put`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductsPut {
+    /// As they stood when the wish was done, in the order asked.
+    pub products: Vec<Product>,
+    /// Whether that was another time.
+    pub repeated: bool,
+}
+
 /// What catalog can do for others.
 #[async_trait]
 pub trait Catalog: Send + Sync {
@@ -145,8 +165,8 @@ pub trait Catalog: Send + Sync {
     /// All categories of what is sold, by name, at most 1,000.
     async fn categories(&self) -> Result<Vec<Category>, Unavailable>;
     /// Creates or changes products in one commit; one that already stands so is left alone, and tells
-    /// nothing. Answers with all of them as they now stand. Refusal, of the whole batch: `currency`.
-    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>>;
+    /// nothing. Answers with all of them as they then stood. Refusals, of the whole batch: `currency`, `key_reused`.
+    async fn put(&self, context: Context, wish: PutProducts) -> Answer<ProductsPut>;
     /// Creates or changes one product, if it stands as the asker saw it.
     /// Refusals: `stale_version`, `currency`.
     async fn change(&self, context: Context, product: PutProduct, expected: Expected) -> Answer<Product>;

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use banyan_bus::cache::VersionedCache;
 use banyan_kernel::{Answer, Context, Envelope, Sku};
 use catalog_api::{
-    Catalog, Category, Expected, Found, ListProducts, Product, ProductUpdated, PutProduct, Unavailable,
+    Catalog, Category, Expected, Found, ListProducts, Product, ProductUpdated, ProductsPut, PutProduct,
+    PutProducts, Unavailable,
 };
 
 /// Products by SKU.
@@ -81,9 +82,10 @@ impl Catalog for CachedCatalog {
         self.within.categories().await
     }
 
-    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
-        let answer = self.within.put(context, products).await;
-        if let Answer::Done(products) = &answer {
+    async fn put(&self, context: Context, wish: PutProducts) -> Answer<ProductsPut> {
+        let answer = self.within.put(context, wish).await;
+        // What stood so another time says nothing of now.
+        if let Answer::Done(ProductsPut { products, repeated: false }) = &answer {
             self.changed(products);
         }
         answer

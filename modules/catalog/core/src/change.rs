@@ -13,7 +13,7 @@ pub(crate) async fn run(
     expected: Expected,
 ) -> Result<Answer<Product>, StoreError> {
     let sku = wish.sku.clone();
-    let mut desk = Desk::open(store, context, std::iter::once(&sku)).await?;
+    let mut desk = Desk::open(store, context, std::iter::once(&sku), None).await?;
     if let Some(refusal) = stale(desk.standing.get(&sku), expected) {
         return Ok(desk.refuse(refusal).await);
     }

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Context, Sku};
 use banyan_store::{Schema, Store, StoreError};
-use catalog_api::{Category, Expected, Found, ListProducts, Product, PutProduct, Unavailable};
+use catalog_api::{
+    Category, Expected, Found, ListProducts, Product, ProductsPut, PutProduct, PutProducts, Unavailable,
+};
 use sqlx::migrate::Migrator;
 
 pub use cached::{CachedCatalog, ProductCache};
@@ -29,7 +31,12 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/catalog");
 /// The module's schema.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: catalog_api::NAME, migrations: &MIGRATIONS, insert_only: &[], reads_statistics: false }
+    Schema {
+        name: catalog_api::NAME,
+        migrations: &MIGRATIONS,
+        insert_only: &["put_request"],
+        reads_statistics: false,
+    }
 }
 
 /// The catalogue on PostgreSQL.
@@ -65,8 +72,8 @@ impl catalog_api::Catalog for Catalog {
         categories::read(&self.store).await.map_err(unavailable)
     }
 
-    async fn put(&self, context: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
-        put::run(&self.store, &context, products).await.unwrap_or_else(Answer::from)
+    async fn put(&self, context: Context, wish: PutProducts) -> Answer<ProductsPut> {
+        put::run(&self.store, &context, wish).await.unwrap_or_else(Answer::from)
     }
 
     async fn change(&self, context: Context, product: PutProduct, expected: Expected) -> Answer<Product> {

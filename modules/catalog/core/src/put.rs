@@ -1,29 +1,53 @@
-//! Put: products as staff want them; what already stands so is left alone.
+//! Put: products as staff want them; what already stands so is left alone. Each wish once, by its key.
 
 use std::collections::BTreeMap;
 
-use banyan_kernel::{Answer, Context, Sku};
+use banyan_kernel::{Answer, Context, Json, Refusal, Sku, stable_hash};
 use banyan_store::{Store, StoreError};
-use catalog_api::{Product, PutProduct};
+use catalog_api::{Product, ProductsPut, PutProduct, PutProducts, refusals};
 
 use crate::write::Desk;
 
-/// Answers for each product asked, as it now stands; of one named twice the last wish holds.
+/// Answers for each product asked, as it stood when the wish was done; of one named twice the last wish holds.
 pub(crate) async fn run(
     store: &Store,
     context: &Context,
-    wishes: Vec<PutProduct>,
-) -> Result<Answer<Vec<Product>>, StoreError> {
+    PutProducts { key, products: wishes }: PutProducts,
+) -> Result<Answer<ProductsPut>, StoreError> {
     let asked: Vec<Sku> = wishes.iter().map(|wish| wish.sku.clone()).collect();
+    let wish = hash(&wishes);
     let folded: BTreeMap<Sku, PutProduct> = wishes.into_iter().map(|wish| (wish.sku.clone(), wish)).collect();
     let wishes: Vec<PutProduct> = folded.into_values().collect();
-    let mut desk = Desk::open(store, context, wishes.iter().map(|wish| &wish.sku)).await?;
+    let mut desk = Desk::open(store, context, wishes.iter().map(|wish| &wish.sku), Some(&key)).await?;
+    if let Some((known, products)) = desk.request(&key).await? {
+        let refusal = Refusal::new(refusals::KEY_REUSED, "this key came before with other products");
+        let same = known == wish;
+        let answer = if same {
+            Answer::Done(ProductsPut { products, repeated: true })
+        } else {
+            Answer::Rejected(refusal)
+        };
+        return Ok(desk.leave(answer).await);
+    }
     if let Some(refusal) = desk.judge_currency(&wishes).await? {
         return Ok(desk.refuse(refusal).await);
     }
     for wish in wishes {
         desk.put(wish);
     }
-    let standing = desk.commit().await?;
-    Ok(Answer::Done(asked.iter().filter_map(|sku| standing.get(sku).cloned()).collect()))
+    let products: Vec<Product> = asked.iter().filter_map(|sku| desk.standing.get(sku).cloned()).collect();
+    desk.keep(&key, wish, &products).await?;
+    desk.commit().await?;
+    Ok(Answer::Done(ProductsPut { products, repeated: false }))
+}
+
+/// Of what is wished, in the order in which it is.
+fn hash(wishes: &[PutProduct]) -> i64 {
+    let text: Vec<Json> = wishes.iter().map(said).collect();
+    stable_hash(&serde_json::to_vec(&text).unwrap_or_default()).cast_signed()
+}
+
+fn said(wish: &PutProduct) -> Json {
+    let PutProduct { sku, name, category, description, images, price } = wish;
+    serde_json::json!([sku, name, category, description, images, price])
 }

@@ -7,7 +7,7 @@ use catalog_api::{Product, refusals};
 use crate::write::Desk;
 
 pub(crate) async fn run(store: &Store, context: &Context, sku: Sku) -> Result<Answer<Product>, StoreError> {
-    let mut desk = Desk::open(store, context, std::iter::once(&sku)).await?;
+    let mut desk = Desk::open(store, context, std::iter::once(&sku), None).await?;
     let Some(product) = desk.standing.get(&sku).cloned() else {
         let refusal = Refusal::new(refusals::UNKNOWN_PRODUCT, format!("there is no product {sku}"));
         return Ok(desk.refuse(refusal).await);

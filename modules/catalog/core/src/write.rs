@@ -6,6 +6,8 @@ use banyan_kernel::{Answer, Context, Currency, Json, Refusal, Sku, Timestamp};
 use banyan_store::{Locks, Store, StoreError, Tell, Write};
 use catalog_api::{Product, ProductUpdated, PutProduct, refusals};
 
+use sqlx::types::Json as SqlJson;
+
 use crate::product::Row;
 
 const READ: &str = "select sku, name, category, description, images, price_minor, currency, retired, version \
@@ -24,6 +26,9 @@ const PUT: &str = "insert into product (sku, name, category, description, images
      currency = excluded.currency, retired = excluded.retired, version = excluded.version, \
      updated_at = excluded.updated_at";
 
+const REQUEST: &str = "select wish, products from put_request where key = $1";
+const KEEP: &str = "insert into put_request (key, wish, products, at) values ($1, $2, $3, $4)";
+
 /// Products by SKU.
 pub(crate) type Shelf = BTreeMap<Sku, Product>;
 
@@ -35,22 +40,48 @@ pub(crate) struct Desk<'a> {
     /// As they stand; what is put here is written.
     pub(crate) standing: Shelf,
     before: Shelf,
+    /// Whether an answer is remembered with it.
+    kept: bool,
 }
 
 impl<'a> Desk<'a> {
+    /// Over these products; under `key`, where the wish has one.
     pub(crate) async fn open(
         store: &Store,
         context: &'a Context,
         skus: impl Iterator<Item = &Sku> + Clone,
+        key: Option<&str>,
     ) -> Result<Self, StoreError> {
         let names: Vec<&str> = skus.map(Sku::as_str).collect();
         // Who puts the first product decides on the currency for all: one at a time.
         let locks = Locks::none().and("product", names.iter()).and("currency", ["the shop's"]);
+        let locks = locks.and("request", key);
         let mut write = store.begin(&locks).await?;
         let rows: Vec<Row> = sqlx::query_as(READ).bind(names).fetch_all(write.connection()).await?;
         let standing: Shelf =
             rows.into_iter().map(Product::from).map(|product| (product.sku.clone(), product)).collect();
-        Ok(Self { write, context, now: store.clock().now(), before: standing.clone(), standing })
+        let now = store.clock().now();
+        Ok(Self { write, context, now, before: standing.clone(), standing, kept: false })
+    }
+
+    /// What was wished and answered under the key before.
+    pub(crate) async fn request(&mut self, key: &str) -> Result<Option<(i64, Vec<Product>)>, StoreError> {
+        let known: Option<(i64, SqlJson<Vec<Product>>)> =
+            sqlx::query_as(REQUEST).bind(key).fetch_optional(self.write.connection()).await?;
+        Ok(known.map(|(wish, SqlJson(products))| (wish, products)))
+    }
+
+    /// Remembers the answer.
+    pub(crate) async fn keep(
+        &mut self,
+        key: &str,
+        wish: i64,
+        products: &[Product],
+    ) -> Result<(), StoreError> {
+        let keep = sqlx::query(KEEP).bind(key).bind(wish).bind(SqlJson(products)).bind(self.now);
+        keep.execute(self.write.connection()).await?;
+        self.kept = true;
+        Ok(())
     }
 
     /// The refusal, if a price is in another currency than the catalogue's.
@@ -92,21 +123,28 @@ impl<'a> Desk<'a> {
     pub(crate) async fn commit(mut self) -> Result<Shelf, StoreError> {
         let differs = |product: &&Product| self.before.get(&product.sku) != Some(*product);
         let changed: Vec<&Product> = self.standing.values().filter(differs).collect();
-        if changed.is_empty() {
+        if changed.is_empty() && !self.kept {
             self.write.abandon().await;
             return Ok(self.standing);
         }
-        upsert(&mut self.write, &changed, self.now).await?;
-        let told: Vec<Tell> =
-            changed.iter().map(|product| updated(product, self.context, self.now)).collect();
-        self.write.tell(&told).await?;
+        if !changed.is_empty() {
+            upsert(&mut self.write, &changed, self.now).await?;
+            let told: Vec<Tell> =
+                changed.iter().map(|product| updated(product, self.context, self.now)).collect();
+            self.write.tell(&told).await?;
+        }
         self.write.commit().await?;
         Ok(self.standing)
     }
 
-    pub(crate) async fn refuse<T>(self, refusal: Refusal) -> Answer<T> {
+    /// Changes nothing.
+    pub(crate) async fn leave<T>(self, answer: Answer<T>) -> Answer<T> {
         self.write.abandon().await;
-        Answer::Rejected(refusal)
+        answer
+    }
+
+    pub(crate) async fn refuse<T>(self, refusal: Refusal) -> Answer<T> {
+        self.leave(Answer::Rejected(refusal)).await
     }
 }
 

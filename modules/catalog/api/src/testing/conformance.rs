@@ -2,8 +2,8 @@
 
 use banyan_kernel::{Answer, Money};
 
-use super::{sku, staff, wish};
-use crate::{After, Catalog, Expected, ListProducts, PutProduct, refusals};
+use super::{sku, staff, wish, wishes};
+use crate::{After, Catalog, Expected, ListProducts, ProductsPut, PutProduct, PutProducts, refusals};
 
 /// Holds a catalogue to the contract; it must be empty.
 ///
@@ -18,6 +18,7 @@ pub async fn conformance(catalog: &dyn Catalog) {
     sells_no_longer_what_is_retired(catalog).await;
     finds_words(catalog).await;
     has_one_currency(catalog).await;
+    does_each_wish_once(catalog).await;
 }
 
 fn done<T: std::fmt::Debug>(answer: Answer<T>) -> T {
@@ -35,9 +36,9 @@ fn refused<T: std::fmt::Debug>(answer: Answer<T>) -> String {
     }
 }
 
-async fn versions(catalog: &dyn Catalog, wishes: Vec<PutProduct>) -> Vec<(String, i64)> {
-    let standing = done(catalog.put(staff(), wishes).await);
-    standing.into_iter().map(|product| (product.sku.into(), product.version)).collect()
+async fn versions(catalog: &dyn Catalog, products: Vec<PutProduct>) -> Vec<(String, i64)> {
+    let standing = done(catalog.put(staff(), wishes(products)).await);
+    standing.products.into_iter().map(|product| (product.sku.into(), product.version)).collect()
 }
 
 async fn puts_and_leaves_alone(catalog: &dyn Catalog) {
@@ -47,6 +48,22 @@ async fn puts_and_leaves_alone(catalog: &dyn Catalog) {
     assert_eq!(again, first, "the same wish changes nothing");
     let changed = versions(catalog, vec![wish("A", 3), wish("B", 2)]).await;
     assert_eq!(changed, [("A".into(), 2), ("B".into(), 1)], "only what differs counts");
+}
+
+/// A repeat that comes late brings back neither an old price nor what was retired.
+async fn does_each_wish_once(catalog: &dyn Catalog) {
+    let old = wishes(vec![wish("K", 1), wish("L", 1)]);
+    let first = done(catalog.put(staff(), old.clone()).await);
+    assert!(!first.repeated);
+    done(catalog.put(staff(), wishes(vec![wish("K", 2)])).await);
+    done(catalog.retire(staff(), sku("L")).await);
+    let again = done(catalog.put(staff(), old.clone()).await);
+    assert_eq!(again, ProductsPut { repeated: true, ..first });
+    let other = PutProducts { products: vec![wish("K", 3)], ..old };
+    assert_eq!(refused(catalog.put(staff(), other).await), refusals::KEY_REUSED);
+    let standing = catalog.products(vec![sku("K"), sku("L")]).await.expect("products");
+    let stands: Vec<_> = standing.iter().map(|one| (one.price.minor, one.retired, one.version)).collect();
+    assert_eq!(stands, [(2, false, 2), (1, true, 2)], "as they were left");
 }
 
 async fn folds_what_is_named_twice(catalog: &dyn Catalog) {
@@ -141,7 +158,10 @@ async fn finds_words(catalog: &dyn Catalog) {
 async fn has_one_currency(catalog: &dyn Catalog) {
     let currency = "EUR".parse().expect("a currency");
     let euros = PutProduct { price: Money { minor: 1, currency }, ..wish("E", 1) };
-    assert_eq!(refused(catalog.put(staff(), vec![wish("F", 1), euros.clone()]).await), refusals::CURRENCY);
+    assert_eq!(
+        refused(catalog.put(staff(), wishes(vec![wish("F", 1), euros.clone()])).await),
+        refusals::CURRENCY
+    );
     assert_eq!(refused(catalog.change(staff(), euros, Expected::Absent).await), refusals::CURRENCY);
     assert_eq!(catalog.products(vec![sku("E"), sku("F")]).await, Ok(Vec::new()), "nothing of it is done");
 }

@@ -8,11 +8,14 @@ use std::{
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Context, Refusal, Sku};
 
-use crate::{Catalog, Category, Expected, Found, ListProducts, Product, PutProduct, Unavailable, refusals};
+use crate::{
+    Catalog, Category, Expected, Found, ListProducts, Product, ProductsPut, PutProduct, PutProducts,
+    Unavailable, refusals,
+};
 
 /// A catalogue in memory.
 #[derive(Debug, Default)]
-pub struct FakeCatalog(Mutex<BTreeMap<Sku, Product>>);
+pub struct FakeCatalog(Mutex<BTreeMap<Sku, Product>>, Mutex<BTreeMap<String, (PutProducts, Vec<Product>)>>);
 
 impl FakeCatalog {
     /// With nothing in it.
@@ -49,8 +52,17 @@ impl Catalog for FakeCatalog {
         Ok(counts.into_iter().map(|(name, products)| Category { name, products }).collect())
     }
 
-    async fn put(&self, _: Context, products: Vec<PutProduct>) -> Answer<Vec<Product>> {
+    async fn put(&self, _: Context, wish: PutProducts) -> Answer<ProductsPut> {
         let mut all = self.shelf();
+        let mut known = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((first, products)) = known.get(&wish.key) {
+            return if *first == wish {
+                Answer::Done(ProductsPut { products: products.clone(), repeated: true })
+            } else {
+                Answer::rejected(refusals::KEY_REUSED, "this key came before with other products")
+            };
+        }
+        let products = wish.products.clone();
         if let Some(refusal) = other_currency(&all, &products) {
             return Answer::Rejected(refusal);
         }
@@ -58,7 +70,9 @@ impl Catalog for FakeCatalog {
         let folded: BTreeMap<Sku, PutProduct> =
             products.into_iter().map(|wish| (wish.sku.clone(), wish)).collect();
         folded.into_values().for_each(|wish| place(&mut all, wish));
-        Answer::Done(asked.iter().filter_map(|sku| all.get(sku).cloned()).collect())
+        let products: Vec<Product> = asked.iter().filter_map(|sku| all.get(sku).cloned()).collect();
+        known.insert(wish.key.clone(), (wish, products.clone()));
+        Answer::Done(ProductsPut { products, repeated: false })
     }
 
     async fn change(&self, _: Context, product: PutProduct, expected: Expected) -> Answer<Product> {

@@ -3,9 +3,11 @@
 mod conformance;
 mod fake;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use banyan_kernel::{Actor, Context, Money, Role, Sku, TraceParent};
 
-use crate::PutProduct;
+use crate::{PutProduct, PutProducts};
 
 pub use conformance::conformance;
 pub use fake::FakeCatalog;
@@ -31,6 +33,13 @@ pub fn wish(sku_text: &str, minor: i64) -> PutProduct {
         images: Vec::new(),
         price: Money { minor, currency },
     }
+}
+
+/// These products, under a key that nobody used.
+#[must_use]
+pub fn wishes(products: Vec<PutProduct>) -> PutProducts {
+    static KEYS: AtomicU64 = AtomicU64::new(1);
+    PutProducts { key: format!("wish/{}", KEYS.fetch_add(1, Ordering::Relaxed)), products }
 }
 
 /// A member of staff.

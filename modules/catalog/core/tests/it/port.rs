@@ -4,7 +4,7 @@ use banyan_bus::cache::{CacheLimits, VersionedCache};
 use banyan_kernel::Answer;
 use catalog_api::{
     BATCH_MAX, Catalog,
-    testing::{FakeCatalog, conformance, staff, wish},
+    testing::{FakeCatalog, conformance, staff, wish, wishes},
 };
 
 use catalog_core::CachedCatalog;
@@ -38,8 +38,8 @@ async fn the_cached_one_conforms() {
 #[tokio::test]
 async fn only_what_changed_is_told() {
     let world = World::new().await;
-    for wishes in [vec![wish("A", 1), wish("B", 1)], vec![wish("A", 1), wish("B", 2)], vec![wish("A", 1)]] {
-        done(world.catalog.put(staff(), wishes).await);
+    for wanted in [vec![wish("A", 1), wish("B", 1)], vec![wish("A", 1), wish("B", 2)], vec![wish("A", 1)]] {
+        done(world.catalog.put(staff(), wishes(wanted)).await);
     }
     let told = world.told().await;
     assert_eq!(told, ["ProductUpdated A 1", "ProductUpdated B 1", "ProductUpdated B 2"]);
@@ -51,8 +51,9 @@ async fn two_who_put_the_same_in_opposite_order_lose_no_version() {
     let names: Vec<String> = (0..100).map(|n| format!("P{n}")).collect();
     let forth = names.iter().map(|name| wish(name, 1)).collect();
     let back = names.iter().rev().map(|name| wish(name, 2)).collect();
-    let (forth, back) = tokio::join!(world.catalog.put(staff(), forth), world.catalog.put(staff(), back));
-    let (forth, back) = (done(forth), done(back));
+    let (forth, back) =
+        tokio::join!(world.catalog.put(staff(), wishes(forth)), world.catalog.put(staff(), wishes(back)));
+    let (forth, back) = (done(forth).products, done(back).products);
     for (one, other) in forth.iter().zip(back.iter().rev()) {
         assert_eq!(one.version + other.version, 3, "{}: one came first", one.sku);
     }
@@ -62,11 +63,11 @@ async fn two_who_put_the_same_in_opposite_order_lose_no_version() {
 #[tokio::test]
 async fn the_largest_batch_is_put_and_what_the_database_refuses_changes_nothing() {
     let world = World::new().await;
-    let mut wishes: Vec<_> = (0..BATCH_MAX).map(|n| wish(&format!("P{n}"), 1)).collect();
-    wishes[7].price.minor = 0;
-    let refused = world.catalog.put(staff(), wishes.clone()).await;
+    let mut wanted: Vec<_> = (0..BATCH_MAX).map(|n| wish(&format!("P{n}"), 1)).collect();
+    wanted[7].price.minor = 0;
+    let refused = world.catalog.put(staff(), wishes(wanted.clone())).await;
     assert!(matches!(refused, Answer::Broken(_)), "a price of nothing: {refused:?}");
-    assert_eq!(world.catalog.products(vec![wishes[0].sku.clone()]).await, Ok(Vec::new()));
-    wishes[7].price.minor = 1;
-    assert_eq!(done(world.catalog.put(staff(), wishes).await).len(), BATCH_MAX);
+    assert_eq!(world.catalog.products(vec![wanted[0].sku.clone()]).await, Ok(Vec::new()));
+    wanted[7].price.minor = 1;
+    assert_eq!(done(world.catalog.put(staff(), wishes(wanted)).await).products.len(), BATCH_MAX);
 }

@@ -3,7 +3,7 @@
 use banyan_kernel::{Answer, Line};
 use catalog_api::{
     Catalog,
-    testing::{sku, staff, wish},
+    testing::{sku, staff, wish, wishes},
 };
 use orders_api::{Orders, PlaceOrder, Placed, refusals};
 
@@ -24,7 +24,7 @@ async fn a_repeat_gets_the_first_answer_whatever_happened_since() {
     let first = world.place_all(&["a"]).await;
     assert!(!done(&first[0]).repeated);
     assert_eq!(done(&first[0]).accepted.total.minor, 500);
-    assert!(matches!(world.catalog.put(staff(), vec![wish("A", 999)]).await, Answer::Done(_)));
+    assert!(matches!(world.catalog.put(staff(), wishes(vec![wish("A", 999)])).await, Answer::Done(_)));
     world.clock.advance_micros(86_400_000_000);
     world.orders.cancel(id("a"), "changed my mind".to_owned(), crate::world::context(id("a"))).await;
     let again = world.place_all(&["a"]).await;
@@ -72,7 +72,7 @@ async fn duplicates_in_a_batch_are_folded() {
 #[tokio::test]
 async fn what_is_not_sold_or_cannot_be_summed_is_refused_alone() {
     let world = World::new().await;
-    assert!(matches!(world.catalog.put(staff(), vec![wish("dear", 1 << 52)]).await, Answer::Done(_)));
+    assert!(matches!(world.catalog.put(staff(), wishes(vec![wish("dear", 1 << 52)])).await, Answer::Done(_)));
     let lines = |of: &str| vec![Line { sku: sku(of), quantity: 4.try_into().expect("a quantity") }];
     let unknown = PlaceOrder { lines: lines("unknown"), ..place("unknown") };
     let dear = PlaceOrder { lines: lines("dear"), ..place("dear") };

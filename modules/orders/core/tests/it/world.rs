@@ -7,7 +7,7 @@ use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use catalog_api::{
     Catalog,
-    testing::{FakeCatalog, sku, staff, wish},
+    testing::{FakeCatalog, sku, staff, wish, wishes},
 };
 use orders_api::{Orders as _, PlaceOrder, Placed};
 use orders_core::{Orders, PostgresLog, schema};
@@ -56,7 +56,7 @@ impl World {
         let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
         let store = Store::new(database.options(&role_of("orders")), "orders", 16, clock.clone());
         let catalog = Arc::new(FakeCatalog::new());
-        assert!(matches!(catalog.put(staff(), vec![wish("A", 250)]).await, Answer::Done(_)));
+        assert!(matches!(catalog.put(staff(), wishes(vec![wish("A", 250)])).await, Answer::Done(_)));
         let orders = Orders::new(store.clone(), catalog.clone());
         Self { database, clock, log: PostgresLog::new(store.clone()), store, catalog, orders }
     }
