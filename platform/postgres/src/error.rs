@@ -254,7 +254,9 @@ impl Error {
 pub(crate) fn from_words(dir: &Path, words: &str) -> Option<Error> {
     let dir = dir.to_path_buf();
     let why = condense(words);
-    if words.contains("No space left on device") || words.contains("Disk quota exceeded") {
+    // Its log is on the same disk, and may end in the middle of the sentence.
+    const FULL: [&str; 3] = ["No space left on device", "Disk quota exceeded", "could not write lock file"];
+    if FULL.iter().any(|full| words.contains(full)) {
         return Some(Error::DiskFull { dir, why });
     }
     if words.contains("Read-only file system") || words.contains("has invalid permissions") {
@@ -299,6 +301,7 @@ mod tests {
             "LOG: x\n2026 UTC [7] FATAL:  could not write lock file \"postmaster.pid\": No space left on device\n",
             "no space left for data directory /d (could not write lock file",
         );
+        check("FATAL:  could not write lock file \"postmaster.pid\"", "no space left for data directory /d");
         check(
             "FATAL:  lock file \"postmaster.pid\" already exists",
             "data directory /d is in use: lock file",
