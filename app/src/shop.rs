@@ -120,13 +120,7 @@ impl RunningShop {
         let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
         let stores = Stores::new(&database.administrator, &config.database_password, config.pool, &clock);
-        let prepared = async {
-            database.prepare(&config.database_password, stores.connections(config.pool)).await?;
-            if place.is_restored() {
-                stores.raise_epochs().await?;
-            }
-            Ok::<(), StartError>(())
-        };
+        let prepared = database.prepare(&config.database_password, stores.connections(config.pool));
         if let Err(why) = prepared.await {
             let_go(Some(database), sandbox).await;
             return Err(why);
@@ -138,6 +132,7 @@ impl RunningShop {
         let stop = CancellationToken::new();
         let begun = async {
             if place.is_restored() {
+                stores.raise_epochs().await?;
                 shop.look_outside().await?;
                 place.forget_restored()?;
             }

@@ -190,9 +190,8 @@ impl Report {
     }
 
     fn revenue(&self) -> String {
-        let (whole, fraction) = Money { minor: self.revenue_minor, currency: self.currency }.major();
-        let point = if fraction.is_empty() { "" } else { "." };
-        format!("{}{point}{fraction} {}", grouped(whole), self.currency)
+        let (whole, fraction) = Money { minor: self.revenue_minor, currency: self.currency }.major(".");
+        format!("{}{fraction} {}", grouped(whole), self.currency)
     }
 }
 

@@ -67,24 +67,22 @@ impl Money {
         let minor = self.minor.checked_mul(quantity.get()).filter(|product| *product <= LARGEST_MINOR);
         minor.map(|minor| Self { minor, ..self }).ok_or(MoneyError::TooLarge)
     }
-}
 
-impl Money {
-    /// In the currency's major unit: the whole ones, and the digits after the decimal mark, of which some currencies have none.
+    /// In the currency's major unit: the whole ones, and the rest with its decimal `mark`, which some currencies have not.
     ///
     /// ```
     /// # use banyan_kernel::Money;
     /// let money = |minor, code: &str| Money { minor, currency: code.parse().unwrap() };
-    /// assert_eq!(money(1_205, "EUR").major(), (12, "05".to_owned()));
-    /// assert_eq!(money(1_205, "JPY").major(), (1_205, String::new()));
-    /// assert_eq!(money(1_205, "KWD").major(), (1, "205".to_owned()));
+    /// assert_eq!(money(1_205, "EUR").major(","), (12, ",05".to_owned()));
+    /// assert_eq!(money(1_205, "JPY").major("."), (1_205, String::new()));
+    /// assert_eq!(money(1_205, "KWD").major("."), (1, ".205".to_owned()));
     /// ```
     #[must_use]
-    pub fn major(self) -> (u64, String) {
+    pub fn major(self, mark: &str) -> (u64, String) {
         let (minor, digits) = (self.minor.unsigned_abs(), self.currency.digits());
         let unit = 10_u64.pow(digits);
         match usize::try_from(digits) {
-            Ok(width) if width > 0 => (minor / unit, format!("{:0width$}", minor % unit)),
+            Ok(width) if width > 0 => (minor / unit, format!("{mark}{:0width$}", minor % unit)),
             _ => (minor, String::new()),
         }
     }
@@ -92,10 +90,8 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.major() {
-            (whole, fraction) if fraction.is_empty() => write!(f, "{whole} {}", self.currency),
-            (whole, fraction) => write!(f, "{whole}.{fraction} {}", self.currency),
-        }
+        let (whole, fraction) = self.major(".");
+        write!(f, "{whole}{fraction} {}", self.currency)
     }
 }
 
@@ -105,9 +101,7 @@ impl Currency {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("???")
     }
-}
 
-impl Currency {
     /// How many decimal digits its minor unit has (ISO 4217); two, where the code is not in the standard's list.
     #[must_use]
     pub fn digits(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use banyan_kernel::{Answer, Context, Json, Refusal, Sku, stable_hash};
+use banyan_kernel::{Answer, Context, Sku, stable_hash};
 use banyan_store::{Store, StoreError};
 use catalog_api::{Product, ProductsPut, PutProduct, PutProducts, refusals};
 
@@ -20,12 +20,10 @@ pub(crate) async fn run(
     let wishes: Vec<PutProduct> = folded.into_values().collect();
     let mut desk = Desk::open(store, context, wishes.iter().map(|wish| &wish.sku), Some(&key)).await?;
     if let Some((known, products)) = desk.request(&key).await? {
-        let refusal = Refusal::new(refusals::KEY_REUSED, "this key came before with other products");
-        let same = known == wish;
-        let answer = if same {
+        let answer = if known == wish {
             Answer::Done(ProductsPut { products, repeated: true })
         } else {
-            Answer::Rejected(refusal)
+            Answer::rejected(refusals::KEY_REUSED, "this key came before with other products")
         };
         return Ok(desk.leave(answer).await);
     }
@@ -43,11 +41,6 @@ pub(crate) async fn run(
 
 /// Of what is wished, in the order in which it is.
 fn hash(wishes: &[PutProduct]) -> i64 {
-    let text: Vec<Json> = wishes.iter().map(said).collect();
-    stable_hash(&serde_json::to_vec(&text).unwrap_or_default()).cast_signed()
-}
-
-fn said(wish: &PutProduct) -> Json {
-    let PutProduct { sku, name, category, description, images, price } = wish;
-    serde_json::json!([sku, name, category, description, images, price])
+    // Plain structs of texts and numbers always have a JSON form.
+    stable_hash(&serde_json::to_vec(wishes).unwrap_or_default()).cast_signed()
 }

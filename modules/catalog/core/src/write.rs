@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use banyan_kernel::{Answer, Context, Currency, Json, Refusal, Sku, Timestamp};
 use banyan_store::{Locks, Store, StoreError, Tell, Write};
 use catalog_api::{Product, ProductUpdated, PutProduct, refusals};
-
 use sqlx::types::Json as SqlJson;
 
 use crate::product::Row;
@@ -40,8 +39,6 @@ pub(crate) struct Desk<'a> {
     /// As they stand; what is put here is written.
     pub(crate) standing: Shelf,
     before: Shelf,
-    /// Whether an answer is remembered with it.
-    kept: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -54,14 +51,14 @@ impl<'a> Desk<'a> {
     ) -> Result<Self, StoreError> {
         let names: Vec<&str> = skus.map(Sku::as_str).collect();
         // Who puts the first product decides on the currency for all: one at a time.
-        let locks = Locks::none().and("product", names.iter()).and("currency", ["the shop's"]);
-        let locks = locks.and("request", key);
+        let locks =
+            Locks::none().and("product", names.iter()).and("currency", ["the shop's"]).and("request", key);
         let mut write = store.begin(&locks).await?;
         let rows: Vec<Row> = sqlx::query_as(READ).bind(names).fetch_all(write.connection()).await?;
         let standing: Shelf =
             rows.into_iter().map(Product::from).map(|product| (product.sku.clone(), product)).collect();
         let now = store.clock().now();
-        Ok(Self { write, context, now, before: standing.clone(), standing, kept: false })
+        Ok(Self { write, context, now, before: standing.clone(), standing })
     }
 
     /// What was wished and answered under the key before.
@@ -80,7 +77,6 @@ impl<'a> Desk<'a> {
     ) -> Result<(), StoreError> {
         let keep = sqlx::query(KEEP).bind(key).bind(wish).bind(SqlJson(products)).bind(self.now);
         keep.execute(self.write.connection()).await?;
-        self.kept = true;
         Ok(())
     }
 
@@ -123,10 +119,6 @@ impl<'a> Desk<'a> {
     pub(crate) async fn commit(mut self) -> Result<Shelf, StoreError> {
         let differs = |product: &&Product| self.before.get(&product.sku) != Some(*product);
         let changed: Vec<&Product> = self.standing.values().filter(differs).collect();
-        if changed.is_empty() && !self.kept {
-            self.write.abandon().await;
-            return Ok(self.standing);
-        }
         if !changed.is_empty() {
             upsert(&mut self.write, &changed, self.now).await?;
             let told: Vec<Tell> =

@@ -82,13 +82,12 @@ impl Templates {
 
 /// As a person writes it.
 fn amount(mail: &Mail, language: Language) -> String {
-    let (whole, fraction) = mail.amount.major();
-    let point = match language {
-        _ if fraction.is_empty() => "",
+    let mark = match language {
         Language::En => ".",
         Language::De => ",",
     };
-    format!("{whole}{point}{fraction} {}", mail.amount.currency.as_str())
+    let (whole, fraction) = mail.amount.major(mark);
+    format!("{whole}{fraction} {}", mail.amount.currency.as_str())
 }
 
 #[cfg(test)]

@@ -92,13 +92,19 @@ pub(crate) fn attempt_of(key: &str) -> u32 {
 impl Refund {
     /// Whether this is what was wished under the key, also if it was found at the gateway, asked for and forgotten.
     pub(crate) fn is_of(&self, key: &str) -> bool {
-        let attempt = self.key.strip_prefix(THERE).and_then(|found| found.split_once('/'));
-        self.key == key || attempt.is_some_and(|(_, attempt)| attempt == attempt_of(key).to_string())
+        let attempt = self.there().and_then(|(_, attempt)| attempt);
+        self.key == key || attempt.is_some_and(|attempt| attempt == attempt_of(key).to_string())
     }
 
     /// Whether it was found at the gateway.
     pub(crate) fn is_found(&self) -> bool {
-        self.key.starts_with(THERE)
+        self.there().is_some()
+    }
+
+    /// If it was found at the gateway: its id there, and the attempt that it was sent as, where it was this shop that asked.
+    fn there(&self) -> Option<(&str, Option<&str>)> {
+        let found = self.key.strip_prefix(THERE)?;
+        Some(found.split_once('/').map_or((found, None), |(id, attempt)| (id, Some(attempt))))
     }
 }
 
@@ -130,13 +136,12 @@ impl Refunds {
     /// Whether a refund at the gateway is known here: asked for by us, or found before.
     pub(crate) fn has(&self, found: &GivenBack) -> bool {
         let asked = |refund: &Refund| {
-            !refund.is_found()
-                && found.step.as_deref() == Some(STEP)
-                && found.attempt == Some(attempt_of(&refund.key).to_string())
+            found.step.as_deref() == Some(STEP) && found.attempt == Some(attempt_of(&refund.key).to_string())
         };
-        let id = |refund: &Refund| Some(refund.key.strip_prefix(THERE)?.split('/').next()? == found.id);
-        let found_before = |refund: &Refund| id(refund) == Some(true);
-        let known = self.list.iter().any(|refund| asked(refund) || found_before(refund));
+        let known = self.list.iter().any(|refund| match refund.there() {
+            Some((id, _)) => id == found.id,
+            None => asked(refund),
+        });
         known || found.step.as_deref() == Some(UNDO)
     }
 
