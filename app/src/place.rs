@@ -3,13 +3,16 @@
 use std::{
     fs, io,
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::{Uid, User, geteuid},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -30,6 +33,14 @@ pub enum PlaceError {
     InUse {
         /// Which.
         path: PathBuf,
+    },
+    /// It is another user's, who could not use it any more once there are files of ours in it.
+    #[error("the data folder {path} belongs to {owner}: run as {owner}, or choose another --data", path = path.display())]
+    OtherOwner {
+        /// Which.
+        path: PathBuf,
+        /// The user's name or number.
+        owner: String,
     },
     /// A file in it is not what it was.
     #[error("{path} cannot be understood: {why}; move it away to start afresh", path = path.display())]
@@ -88,6 +99,12 @@ impl Place {
     /// When it cannot be used, or is in use.
     pub fn take(root: &Path) -> Result<Self, PlaceError> {
         fs::DirBuilder::new().recursive(true).mode(0o711).create(root).map_err(failed(root.to_owned()))?;
+        let owner = Uid::from_raw(fs::metadata(root).map_err(failed(root.to_owned()))?.uid());
+        if owner != geteuid() {
+            let user = User::from_uid(owner).ok().flatten();
+            let owner = user.map_or(owner.to_string(), |user| user.name);
+            return Err(PlaceError::OtherOwner { path: root.to_owned(), owner });
+        }
         let path = root.join("lock");
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = file.map_err(failed(path))?;

@@ -30,10 +30,14 @@ pub(super) struct Done {
     pub(super) parcels: BTreeMap<String, String>,
 }
 
-/// The whole book.
-pub(super) struct Book {
+/// The book as far as it was read, added up for the orders that were not judged yet.
+pub(super) struct Book<'a> {
+    outside: &'a Outside,
+    control: &'a str,
+    client: &'a reqwest::Client,
+    since: u64,
     pub(super) lines: u64,
-    pub(super) orders: HashMap<OrderId, Done>,
+    orders: HashMap<OrderId, Done>,
     /// What was done for what is no order of this shop's, line by line.
     pub(super) nameless: Vec<String>,
 }
@@ -60,26 +64,41 @@ struct Parcel {
     tracking: String,
 }
 
-/// Reads it; none, where the outside keeps none that can be read.
-pub(super) async fn read(outside: &Outside, client: &reqwest::Client) -> Result<Option<Book>, AuditError> {
-    let Some(control) = &outside.control else { return Ok(None) };
-    let mut book = Book { lines: 0, orders: HashMap::new(), nameless: Vec::new() };
-    let mut since = 0;
-    loop {
-        let url = format!("{}/sandbox/book?since={since}&limit={PAGE_LINES}", outside.address);
-        let failed = |error: reqwest::Error| AuditError::Book(error.without_url().to_string());
-        let answer = client.get(url).bearer_auth(control).send().await.map_err(failed)?;
-        let page: Page = answer.error_for_status().map_err(failed)?.json().await.map_err(failed)?;
-        book.lines += page.entries.len() as u64;
-        page.entries.into_iter().for_each(|entry| book.add(entry));
-        if !page.more {
-            return Ok(Some(book));
-        }
-        since = page.next;
+impl<'a> Book<'a> {
+    /// Unread; none, where the outside keeps none that can be read.
+    pub(super) fn of(outside: &'a Outside, client: &'a reqwest::Client) -> Option<Self> {
+        let control = outside.control.as_deref()?;
+        let (orders, nameless) = (HashMap::new(), Vec::new());
+        Some(Self { outside, control, client, since: 0, lines: 0, orders, nameless })
     }
-}
 
-impl Book {
+    /// Reads on to its end.
+    pub(super) async fn read_on(&mut self) -> Result<(), AuditError> {
+        loop {
+            let (address, since) = (&self.outside.address, self.since);
+            let url = format!("{address}/sandbox/book?since={since}&limit={PAGE_LINES}");
+            let failed = |error: reqwest::Error| AuditError::Book(error.without_url().to_string());
+            let answer = self.client.get(url).bearer_auth(self.control).send().await.map_err(failed)?;
+            let page: Page = answer.error_for_status().map_err(failed)?.json().await.map_err(failed)?;
+            self.lines += page.entries.len() as u64;
+            self.since = page.next;
+            page.entries.into_iter().for_each(|entry| self.add(entry));
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What was done for an order so far, which is asked once.
+    pub(super) fn take(&mut self, order: OrderId) -> Done {
+        self.orders.remove(&order).unwrap_or_default()
+    }
+
+    /// The orders that nobody asked for.
+    pub(super) fn left(&self) -> impl Iterator<Item = OrderId> {
+        self.orders.keys().copied()
+    }
+
     fn add(&mut self, entry: Entry) {
         let Entry { kind, order, id, amount_minor, currency, shipment } = entry;
         let id = id.unwrap_or_default();

@@ -11,10 +11,7 @@ use orders_core::{Order, OrderFact};
 use payments_core::PaymentFact;
 use shipping_core::ShipmentFact;
 
-use super::{
-    Audit, DEADLINE, DELIVERY,
-    book::{Book, Done},
-};
+use super::{Audit, DEADLINE, DELIVERY, book::Done};
 
 /// What the modules say of one order.
 pub(super) struct Facts {
@@ -32,7 +29,7 @@ impl Facts {
     }
 }
 
-pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>, now: Timestamp) {
+pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, done: Option<&Done>, now: Timestamp) {
     let id = facts.id;
     let Some(fact) = &facts.order else { return };
     if let Some(why) = &fact.chain {
@@ -57,8 +54,6 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, book: Option<&Book>,
     if fact.sale_heard && !fact.is_sold {
         audit.violated("read-model", format!("{id} was shipped, and the sales have heard it and lack it"));
     }
-    let nothing = Done::default();
-    let done = book.map(|book| book.orders.get(&id).unwrap_or(&nothing));
     match order.ended {
         Some(ended) if ended + DELIVERY <= now || delivered(facts, order) => {
             audit.settled += 1;

@@ -1,14 +1,14 @@
 //! What must always be true, judged: `banyan audit`.
 //!
 //! Each module tells facts about its own schema; here they are joined, in short chunks, with each other and
-//! with the outside's own books. Orders that are settled are judged strictly; open ones may hold only what
+//! with the outside's own books, of which a sum per order alone is kept. Orders that are settled are judged strictly; open ones may hold only what
 //! their state allows, and must settle by their deadline.
 
 mod book;
 mod judge;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -114,17 +114,27 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Audit, AuditError> {
     let mut audit = Audit::new(now);
-    let mut after = OrderId(Uuid::nil());
-    let mut unjudged = Vec::new();
-    while let Some(upto) = shop.orders.page_end(after, CHUNK_ORDERS).await? {
-        unjudged.extend(gather(shop, after, upto).await?);
-        after = upto;
+    let mut book = Book::of(outside, client);
+    let mut unplaced = BTreeSet::new();
+    let mut next = Some(OrderId(Uuid::nil()));
+    while let Some(after) = next {
+        next = shop.orders.page_end(after, CHUNK_ORDERS).await?;
+        let chunk = gather(shop, after, next.unwrap_or(OrderId(Uuid::max()))).await?;
+        // The book after the facts: what a module knows to be done is in it.
+        if let Some(book) = &mut book {
+            book.read_on().await?;
+        }
+        for facts in chunk {
+            let done = book.as_mut().map(|book| book.take(facts.id));
+            judge_order(&mut audit, &facts, done.as_ref(), now);
+            if facts.order.is_none() {
+                unplaced.insert(facts.id);
+            }
+        }
     }
-    unjudged.extend(gather(shop, after, OrderId(Uuid::max())).await?);
-    // The book after the facts: what a module knows to be done is in it.
-    let book = book::read(outside, client).await?;
     audit.book_lines = book.as_ref().map(|book| book.lines);
-    for order in strangers(shop, &unjudged, book.as_ref()).await? {
+    unplaced.extend(book.iter().flat_map(Book::left));
+    for order in strangers(shop, unplaced).await? {
         audit.violated("once", format!("{order}: something was done for an order that nobody placed"));
     }
     for line in book.iter().flat_map(|book| &book.nameless) {
@@ -132,9 +142,6 @@ pub async fn run(
             "once",
             format!("the outside's book has a line of no order that could be ours: {line}"),
         );
-    }
-    for facts in unjudged {
-        judge_order(&mut audit, &facts, book.as_ref(), now);
     }
     for violation in shop.inventory.stock_violations().await? {
         audit.violated("stock", format!("product {violation}"));
@@ -148,15 +155,10 @@ pub async fn run(
     Ok(audit)
 }
 
-/// Orders that a module or the outside's book knows and orders does not; asked again, since an order may
-/// have been placed after its chunk was read.
-async fn strangers(shop: &Shop, known: &[Facts], book: Option<&Book>) -> Result<Vec<OrderId>, StoreError> {
-    let placed: HashSet<OrderId> = known.iter().filter(|f| f.order.is_some()).map(|f| f.id).collect();
-    let by_modules = known.iter().map(|facts| facts.id);
-    let by_book = book.into_iter().flat_map(|book| book.orders.keys().copied());
-    let mut strangers: Vec<OrderId> = by_modules.chain(by_book).filter(|id| !placed.contains(id)).collect();
-    strangers.sort_unstable();
-    strangers.dedup();
+/// Those of the orders that a module or the outside's book knows, and orders did not, that it still does not: one may have been
+/// placed, or something done for it, after its chunk was judged.
+async fn strangers(shop: &Shop, unplaced: BTreeSet<OrderId>) -> Result<Vec<OrderId>, StoreError> {
+    let mut strangers: Vec<OrderId> = unplaced.into_iter().collect();
     let mut placed_since = HashSet::new();
     for chunk in strangers.chunks(CHUNK_ORDERS.into()) {
         placed_since.extend(shop.orders.settled(chunk).await?.into_iter().map(|order| OrderId(order.id)));

@@ -19,6 +19,7 @@ mod sandbox;
 mod serve;
 mod settings;
 mod stock;
+mod stop;
 mod token;
 mod yardstick;
 

@@ -9,16 +9,21 @@ use super::{
     client::{self, Client},
     replay,
     serve::{self, ServeArgs},
+    stop::StopSignals,
     yardstick,
 };
 use crate::{place, replay::Report, shop::RunningShop};
 
 /// So that the sample's slow card, which takes 12 s, meets an expired hold.
-const HOLD_S: u64 = 8;
+const HOLD_S: &str = "8";
 const TOKEN_VALID: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// The development run.
+/// The development run: faults may be injected, and two settings have other defaults than `serve`'s.
 #[derive(Args, Clone)]
+#[command(
+    mut_arg("sandbox_faults", |arg| arg.default_value("everyday")),
+    mut_arg("hold_s", |arg| arg.default_value(HOLD_S))
+)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     serve: ServeArgs,
@@ -37,36 +42,46 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn run(common: &Common, args: RunArgs) -> Result<ExitCode, String> {
-    let config = args.serve.clone().with_everyday_faults().with_hold(HOLD_S).config(common)?;
-    let shop = RunningShop::start(config, std::convert::identity).await.map_err(|error| error.to_string())?;
+    let config = args.serve.clone().with_faults_allowed().config(common)?;
+    let mut signals = StopSignals::listen()?;
+    let Some(shop) = serve::start(config, std::convert::identity, &mut signals).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     mention!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
-    let last: Option<Report> =
-        place::read(&common.data, replay::REPORT).map_err(|error| error.to_string())?;
-    let code = match &last {
-        Some(report) => {
-            again(common, report, &args.sample)?;
-            0
-        }
-        None => {
-            let played = tokio::select! {
-                played = first(common, &shop, &args) => played,
-                signal = serve::stop_signal() => Err(format!("{signal} in the middle of the sample; `banyan replay` resumes it")),
-            };
-            match played {
-                Ok(code) => code,
-                Err(why) => {
-                    shop.stop().await;
-                    return Err(why);
-                }
-            }
+    let code = match begin(common, &shop, &args, &mut signals).await {
+        Ok(code) => code,
+        Err(why) => {
+            shop.stop().await;
+            return Err(why);
         }
     };
     if args.once {
         let stopped = shop.stop().await;
         return Ok(ExitCode::from(if stopped { code } else { 1 }));
     }
-    now_break_it(common, &shop)?;
-    serve::until_stopped(shop).await
+    serve::until_stopped(shop, &mut signals).await
+}
+
+/// Plays the sample at the first start, says at later ones what it came to; and what to try then.
+async fn begin(
+    common: &Common,
+    shop: &RunningShop,
+    args: &RunArgs,
+    signals: &mut StopSignals,
+) -> Result<u8, String> {
+    let last: Option<Report> =
+        place::read(&common.data, replay::REPORT).map_err(|error| error.to_string())?;
+    let code = match &last {
+        Some(report) => again(common, report, &args.sample).map(|()| 0),
+        None => tokio::select! {
+            played = first(common, shop, args) => played,
+            signal = signals.next() => Err(format!("{signal} in the middle of the sample; `banyan replay` resumes it")),
+        },
+    }?;
+    if !args.once {
+        now_break_it(common, shop)?;
+    }
+    Ok(code)
 }
 
 /// Plays the sample, reports, audits.
@@ -127,7 +142,7 @@ fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
          -d \"$(echo '{sku}' | sed s/SKU/$SKU/)\" | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)"
     );
     mention!(
-        "# half of the gateway's answers come too late, for 30 s\n{banyan} break gateway --timeout 50% --for 30s"
+        "# half of the gateway's answers come too late, for 30 s; an order whose stock is held no longer (--hold-s) is cancelled\n{banyan} break gateway --timeout 50% --for 30s"
     );
     mention!(
         "# kill it and start it again: it goes on where it was\nkill -9 {}; {banyan} run",
@@ -137,4 +152,27 @@ fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
     mention!("# what can be lived\nmake lab");
     mention!("\nCtrl-C stops the shop; its data stays in {}", common.data.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn check(words: &[&str], faults: &str, hold_s: u64) {
+        let command = RunArgs::augment_args(Command::new("run"));
+        let matches = command.try_get_matches_from(words).expect("arguments");
+        let serve = RunArgs::from_arg_matches(&matches).expect("run's arguments").serve.with_faults_allowed();
+        let common = Common { data: PathBuf::from("."), config: None, log: String::new(), log_json: false };
+        let config = serve.config(&common).expect("settings");
+        assert_eq!((config.sandbox_faults.as_str(), config.hold), (faults, Duration::from_secs(hold_s)));
+    }
+
+    #[test]
+    fn what_it_is_told_goes_before_its_own_defaults() {
+        check(&["run"], "everyday", 8);
+        // Though they are serve's defaults.
+        check(&["run", "--sandbox-faults", "none", "--hold-s", "900"], "none", 900);
+    }
 }

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use banyan_sandbox::{Config, Profile, Rate, SystemClock, Webhook, WebhookFaults, serve};
 use clap::Args;
 
-use super::serve::stop_signal;
+use super::stop::StopSignals;
 
 /// Runs a payment gateway and a carrier that misbehave as they are told. Secrets come from the environment:
 /// `BANYAN_GATEWAY_SECRET` and `BANYAN_CONTROL_TOKEN`.
@@ -78,11 +78,12 @@ pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
         slow_ms: args.slow_ms,
         ..Config::new(args.book, secret("BANYAN_GATEWAY_SECRET")?, secret("BANYAN_CONTROL_TOKEN")?)
     };
+    let mut signals = StopSignals::listen()?;
     let ready = |bound: SocketAddr| {
         mention!("listening on {bound}");
     };
-    let stop = async {
-        let _ = stop_signal().await;
+    let stop = async move {
+        signals.next().await;
     };
     serve(config, Arc::new(SystemClock::new()), ready, stop).await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)

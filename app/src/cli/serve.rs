@@ -4,9 +4,8 @@ use std::{net::SocketAddr, num::NonZeroU32, process::ExitCode, time::Duration};
 
 use banyan_net::identity::{OidcConfig, RatePerSecond};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::Common;
+use super::{Common, stop::StopSignals};
 use crate::{
     compose::Swap,
     config::{Config, MailConfig, Outside, Rates},
@@ -82,21 +81,8 @@ pub(crate) struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// With faults allowed, at their everyday level.
-    pub(crate) fn with_everyday_faults(mut self) -> Self {
-        if self.sandbox_faults == "none" {
-            "everyday".clone_into(&mut self.sandbox_faults);
-        }
-        self.allow_faults = true;
-        self
-    }
-
-    /// With stock held this long, unless told otherwise.
-    pub(crate) fn with_hold(mut self, seconds: u64) -> Self {
-        if self.hold_s == 900 {
-            self.hold_s = seconds;
-        }
-        self
+    pub(crate) fn with_faults_allowed(self) -> Self {
+        Self { allow_faults: true, ..self }
     }
 
     pub(crate) fn config(&self, common: &Common) -> Result<Config, String> {
@@ -179,15 +165,38 @@ fn password_of(url: &str) -> String {
 }
 
 pub(super) async fn serve(common: &Common, args: ServeArgs, swap: Swap) -> Result<ExitCode, String> {
-    let shop = RunningShop::start(args.config(common)?, swap).await.map_err(|error| error.to_string())?;
+    let mut signals = StopSignals::listen()?;
+    let Some(shop) = start(args.config(common)?, swap, &mut signals).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     mention!("the shop is open: {}  (admin {})", shop.running.api, shop.running.admin);
-    until_stopped(shop).await
+    until_stopped(shop, &mut signals).await
+}
+
+/// Starts a shop; none, if a signal came meanwhile. What has begun to start is stopped then as any shop is: the database and the
+/// sandbox are processes of their own, and would outlive a start that is dropped half way.
+pub(super) async fn start(
+    config: Config,
+    swap: Swap,
+    signals: &mut StopSignals,
+) -> Result<Option<RunningShop>, String> {
+    let mut starting = std::pin::pin!(RunningShop::start(config, swap));
+    let signal = tokio::select! {
+        started = &mut starting => return started.map(Some).map_err(|error| error.to_string()),
+        signal = signals.next() => signal,
+    };
+    complain!("{signal}: stopping as soon as the start has come to its end");
+    starting.await.map_err(|error| error.to_string())?.stop().await;
+    Ok(None)
 }
 
 /// Serves until a signal, or until something fails that the shop cannot go on without.
-pub(super) async fn until_stopped(mut shop: RunningShop) -> Result<ExitCode, String> {
+pub(super) async fn until_stopped(
+    mut shop: RunningShop,
+    signals: &mut StopSignals,
+) -> Result<ExitCode, String> {
     let failed = tokio::select! {
-        signal = stop_signal() => { complain!("\n{signal}: finishing what is under way"); None }
+        signal = signals.next() => { complain!("\n{signal}: finishing what is under way"); None }
         why = shop.failed() => Some(why),
     };
     let in_time = shop.stop().await;
@@ -197,18 +206,5 @@ pub(super) async fn until_stopped(mut shop: RunningShop) -> Result<ExitCode, Str
             Err("stopped, but not everything ended in time; the next start goes on with it".to_owned())
         }
         None => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// Waits for Ctrl-C or a supervisor's stop.
-pub(super) async fn stop_signal() -> &'static str {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => "interrupted",
-        _ = terminate.recv() => "told to stop",
     }
 }

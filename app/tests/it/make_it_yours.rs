@@ -1,5 +1,5 @@
 //! The list in README.md, "Make it yours", done by a program: a module with a table, a port, a consumer and
-//! two routes is added to a copy of the workspace, in at most ten places, and the copy compiles.
+//! two routes is added to a copy of the workspace, in at most ten places, and the copy compiles; and it is deleted from there again.
 //!
 //! What is not shown here: that the added module works. The copy is checked by the compiler and not run.
 
@@ -141,17 +141,31 @@ fn a_module_is_added_in_ten_places_and_compiles() {
     assert!(check.status.success(), "{said}");
 }
 
+/// Whoever deletes the module finds in each place, once, what was added there, and nothing else of it is left in the workspace.
+#[test]
+fn a_module_is_deleted_by_the_same_list_walked_backwards() {
+    for file in files(&root()).into_iter().filter(|file| root().join(file).is_file()) {
+        let before = fs::read(root().join(&file)).expect("a file");
+        let mut edits: Vec<_> = edits_of(&file).collect();
+        edits.reverse();
+        let after =
+            edits.iter().fold(edited(&file, &before), |text, (_, old, new)| once(&file, text, new, old));
+        assert_eq!(String::from_utf8_lossy(&after), String::from_utf8_lossy(&before), "{file}");
+    }
+}
+
+fn edits_of(file: &str) -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    EDITS.iter().filter(move |(place, ..)| *place == file)
+}
+
 fn edited(file: &str, content: &[u8]) -> Vec<u8> {
-    let mut edits = EDITS.iter().filter(|(place, ..)| *place == file).peekable();
-    if edits.peek().is_none() {
-        return content.to_vec();
-    }
-    let mut text = String::from_utf8(content.to_vec()).expect("a text");
-    for (_, old, new) in edits {
-        assert_eq!(text.matches(old).count(), 1, "{file}: {old:?} must stand there once");
-        text = text.replacen(old, new, 1);
-    }
-    text.into_bytes()
+    edits_of(file).fold(content.to_vec(), |text, (_, old, new)| once(file, text, old, new))
+}
+
+fn once(file: &str, content: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
+    let text = String::from_utf8(content).expect("a text");
+    assert_eq!(text.matches(old).count(), 1, "{file}: {old:?} must stand there once");
+    text.replacen(old, new, 1).into_bytes()
 }
 
 /// Writes what differs alone, so that a second run compiles what changed alone.

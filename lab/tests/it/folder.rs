@@ -62,6 +62,9 @@ async fn in_use_or_of_another_postgres_or_of_another_owner() {
         std::os::unix::fs::chown(&owned, Some(0), None).unwrap();
         refused(&stage, &data, &["belongs to root", "chown"]).await;
         std::os::unix::fs::chown(&owned, Some(owner), None).unwrap();
+        std::os::unix::fs::chown(&data, Some(owner), None).unwrap();
+        refused(&stage, &data, &["belongs to", "run as"]).await;
+        std::os::unix::fs::chown(&data, Some(0), None).unwrap();
     } else {
         println!("skipped: another owner (only root can give a folder away)");
     }

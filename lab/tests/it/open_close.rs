@@ -1,9 +1,12 @@
 //! Start and stop.
 
-use std::time::Duration;
+use std::{os::unix::process::ExitStatusExt, process::Stdio, time::Duration};
 
-use banyan_lab::stage::{ShopOptions, Stage, Wish};
-use nix::sys::signal::Signal;
+use banyan_lab::stage::{Seed, ShopOptions, Stage, Wish};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -26,4 +29,24 @@ async fn ctrl_c_ends_everything_and_a_second_start_keeps_the_data() {
     shop.clean_audit(SETTLE).await;
     assert!(shop.stop().await.success());
     assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
+}
+
+/// What a start has begun, an initdb, a server, a sandbox, ends with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_while_it_starts_ends_everything() {
+    const STARTS: u32 = 8;
+    let mut seed = Seed::from_env("ctrl_c_while_it_starts_ends_everything");
+    let stage = Stage::new();
+    let data = stage.folder().join("shop").display().to_string();
+    let args = ["run", "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    for _ in 0..STARTS {
+        let mut command = stage.command(&args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(seed.below(1_500))).await;
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+        // Before it listens to signals there is nothing yet to be ended.
+        assert!(ended.code().is_some() || ended.signal() == Some(2), "{ended}");
+        assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
+    }
 }
