@@ -67,8 +67,14 @@ fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// What is wrong, and where in the body.
-fn explain(place: &str, error: &serde_json::Error) -> Problem {
-    let detail = if place == "." { error.to_string() } else { format!("{place}: {error}") };
+pub(super) fn explain(place: &str, error: &serde_json::Error) -> Problem {
+    if error.is_eof() {
+        let (line, column) = (error.line(), error.column());
+        let detail = format!("the body is not complete JSON: it ends at line {line}, column {column}");
+        return Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
+    }
+    // A question mark is a place that has no name.
+    let detail = if [".", "?"].contains(&place) { error.to_string() } else { format!("{place}: {error}") };
     if error.is_data() {
         return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     }

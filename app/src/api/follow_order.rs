@@ -35,7 +35,9 @@ const STREAM_TIME_MAX: Duration = Duration::from_secs(600);
         ("Last-Event-ID" = Option<i64>, Header, description = "Only events after this version."),
     ),
     responses(
-        (status = 200, description = "The events.", body = Vec<OrderEventView>),
+        (status = 200, description = "The events; of a stream, each message's `id` is the version, its `event` the type, its `data` the event.", content(
+            (Vec<OrderEventView> = "application/json"), (OrderEventView = "text/event-stream"),
+        )),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 404, description = "No such order, or somebody else's.", body = Problem),
         (status = 429, description = "Too many streams are open.", body = Problem),

@@ -25,7 +25,7 @@ pub(crate) async fn live() -> StatusCode {
 )]
 pub(crate) async fn ready(State(api): State<Api>) -> Result<StatusCode, Problem> {
     let (orders, levels, products) = tokio::join!(
-        api.orders.view(Vec::new()),
+        api.orders.view(Vec::new(), None),
         api.inventory.levels(Vec::new()),
         api.catalog.products(Vec::new()),
     );

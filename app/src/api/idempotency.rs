@@ -7,7 +7,7 @@ use axum::{
 };
 use banyan_net::Problem;
 
-/// The client's name for its wish: 1 to 255 visible ASCII characters.
+/// The client's name for its wish: 1 to 255 visible ASCII characters, none of them a blank.
 pub(crate) struct IdempotencyKey(pub String);
 
 const NAME: &str = "idempotency-key";
@@ -25,14 +25,19 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             }
             (Some(_), Some(_)) => wrong("idempotency_key_invalid", "send one Idempotency-Key"),
             (Some(value), None) => match value.to_str() {
-                Ok(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Ok(Self(key.to_owned())),
+                Ok(key) if is_key(key) => Ok(Self(key.to_owned())),
                 _ => wrong(
                     "idempotency_key_invalid",
-                    "an Idempotency-Key is 1 to 255 visible ASCII characters",
+                    "an Idempotency-Key is 1 to 255 visible ASCII characters, none of them a blank",
                 ),
             },
         }
     }
+}
+
+/// A blank at an end would be cut off on the way, one in the middle is easily mistaken for two keys: there is none.
+fn is_key(text: &str) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Says that the answer was given before.

@@ -118,8 +118,7 @@ pub(crate) async fn list_orders(
         // Not 503: a view that lags is no sick server, and nobody's breaker should count it.
         refusals::BEHIND => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
-    })
-    .map_err(|problem| if problem.status == 412 { problem.retry_after(1) } else { problem })?;
+    })?;
     Ok(Json(OrdersPage { orders: page.orders, next: page.next.map(|(at, id)| cursor(at, id.0)) }))
 }
 

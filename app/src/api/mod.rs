@@ -6,6 +6,8 @@ mod coalesce;
 mod consistency;
 mod customers;
 mod docs;
+mod document;
+mod examples;
 mod follow_order;
 mod health;
 mod idempotency;
@@ -25,6 +27,7 @@ mod shipments;
 mod staff_actions;
 mod stock;
 mod streams;
+mod tags;
 mod trace;
 mod webhooks;
 
@@ -44,20 +47,23 @@ use banyan_store::Signal;
 use catalog_api::Catalog;
 use inventory_api::{Inventory, StockKeeping};
 use notifications_api::Notifications;
-use orders_api::Orders;
+use orders_api::{Orders, refusals};
 use payments_api::Refunds;
 use shipping_api::Parcels;
 use tokio_util::sync::CancellationToken;
 use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyDeadlineLayer};
-use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+pub(crate) use examples::CUSTOMER as EXAMPLE_CUSTOMER;
 pub(crate) use products::PRICE_MINOR_MAX;
 pub use streams::Streams;
 pub use webhooks::Webhooks;
 
 use crate::staff_log::{self, StaffLog};
+
+/// Refusals that the same request may not meet a moment later, whatever their status: who gets one is told when to come back.
+const PASSING: [&str; 2] = [refusals::IN_FLIGHT, refusals::BEHIND];
 
 /// The largest body taken.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -97,82 +103,8 @@ pub struct Api {
     pub stop: CancellationToken,
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Banyan", description = "A shop you can take apart while it is open: the public API."),
-    modifiers(&Bearer),
-    tags(
-        (name = "orders", description = "Place, follow and cancel orders."),
-        (name = "catalog", description = "What is sold."),
-        (name = "inventory", description = "What is there (staff)."),
-        (name = "shipping", description = "What sending costs, and where parcels are."),
-        (name = "customers", description = "How a person is reached."),
-        (name = "mails", description = "What was told to a customer."),
-        (name = "webhooks", description = "What others tell of their own accord."),
-        (name = "staff", description = "What staff did (staff)."),
-        (name = "health", description = "For load balancers.")
-    )
-)]
-struct Document;
-
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
-    }
-}
-
-/// What is true of every operation: a problem has a media type of its own (RFC 9457), and any request may be one too
-/// many, see [`identify`].
-struct Problems;
-
-impl utoipa::Modify for Problems {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-        let too_many = ResponseBuilder::new()
-            .description("Too many requests; `Retry-After` says when to come back.")
-            .content("application/json", problem.clone())
-            .build();
-        for item in document.paths.paths.values_mut() {
-            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-            for operation in operations.into_iter().flatten() {
-                operation.parameters.iter_mut().flatten().for_each(never_null);
-                let responses = &mut operation.responses.responses;
-                responses.entry("429".to_owned()).or_insert_with(|| too_many.clone().into());
-                for response in responses.values_mut() {
-                    let RefOr::T(response) = response else { continue };
-                    if response.content.get("application/json") == Some(&problem.clone().into()) {
-                        response.content.shift_remove("application/json");
-                        response
-                            .content
-                            .insert("application/problem+json".to_owned(), problem.clone().into());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A parameter may be absent; what is there is text, and never JSON's null.
-fn never_null(parameter: &mut utoipa::openapi::RefOr<utoipa::openapi::path::Parameter>) {
-    use utoipa::openapi::{RefOr, Schema, Type, schema::SchemaType};
-    let RefOr::T(parameter) = parameter else { return };
-    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
-        && let SchemaType::Array(types) = &mut schema.schema_type
-    {
-        types.retain(|kind| *kind != Type::Null);
-        if let [only] = &types[..] {
-            schema.schema_type = SchemaType::Type(only.clone());
-        }
-    }
-}
-
 fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::begun())
         .routes(routes!(place_order::place_order, list_orders::list_orders))
         .routes(routes!(read_orders::show_order))
         .routes(routes!(cancel_order::cancel_order))
@@ -206,7 +138,7 @@ fn routes() -> OpenApiRouter<Api> {
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = routes().into_openapi();
-    utoipa::Modify::modify(&Problems, &mut document);
+    document::complete(&mut document);
     document
 }
 
@@ -276,7 +208,7 @@ fn done<T>(answer: Answer<T>, refused: impl Fn(&str) -> StatusCode) -> Result<T,
 
 fn refuse(refusal: Refusal, refused: impl Fn(&str) -> StatusCode) -> Problem {
     let status = refused(&refusal.code);
+    let passes = PASSING.contains(&&*refusal.code) || status == StatusCode::SERVICE_UNAVAILABLE;
     let problem = Problem::refused(status, refusal);
-    let passes = [StatusCode::CONFLICT, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
     if passes { problem.retry_after(1) } else { problem }
 }

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use banyan_kernel::{Context, Line, OrderId};
 use banyan_net::{Principal, Problem};
@@ -44,10 +44,10 @@ const ACCEPTED_VERSION: i64 = 1;
 /// `Consistency-Token` says what a list must show at least to show it.
 #[utoipa::path(
     post, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, none of them a blank", pattern = "^[!-~]{1,255}$")),
     request_body = Basket,
     responses(
-        (status = 201, description = "Accepted.", body = OrderAccepted),
+        (status = 201, description = "Accepted; `Location` is where it can be looked at.", body = OrderAccepted),
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not a customer.", body = Problem),
@@ -90,6 +90,10 @@ pub(crate) async fn place_order(
     }
     let mut headers = replayed(placed.repeated);
     token(&mut headers, order, ACCEPTED_VERSION);
+    // An id is always a header's value.
+    if let Ok(path) = HeaderValue::from_str(&format!("/v1/orders/{order}")) {
+        headers.insert(header::LOCATION, path);
+    }
     Ok((StatusCode::CREATED, headers, Json(placed.accepted)))
 }
 

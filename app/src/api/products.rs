@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use banyan_kernel::{Context, Money, OrderId, Sku};
 use banyan_net::{Principal, Problem};
@@ -22,6 +22,7 @@ use super::{
     done,
     idempotency::{IdempotencyKey, replayed},
     read_orders::invalid_cursor,
+    tags::{KeptBy, tagged, unless_known},
     trace::RequestTrace,
 };
 
@@ -83,11 +84,11 @@ pub(crate) struct Categories {
 pub(crate) struct WantedProduct {
     /// Its stock-keeping unit.
     sku: Sku,
-    /// For people.
-    #[schema(min_length = 1, max_length = 200)]
+    /// For people; not of blanks alone.
+    #[schema(min_length = 1, max_length = 200, pattern = "[^\\s]")]
     name: String,
-    /// To group by.
-    #[schema(max_length = 100)]
+    /// To group by; empty for none, and not of blanks alone.
+    #[schema(max_length = 100, pattern = "^$|[^\\s]")]
     category: String,
     /// For people.
     #[serde(default)]
@@ -193,7 +194,7 @@ pub(crate) async fn list_categories(State(api): State<Api>) -> Result<Json<Categ
     get, path = "/v1/products/{sku}", tag = "catalog", security(()),
     params(
         ("sku" = Sku, Path, description = "Its SKU."),
-        ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen, several of them, or `*`."),
     ),
     responses(
         (status = 200, description = "The product; `ETag` is its version.", body = Product),
@@ -210,21 +211,7 @@ pub(crate) async fn show_product(
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let mut products = api.catalog.products(vec![sku]).await.map_err(|error| unavailable(&error))?;
     let product = products.pop().ok_or_else(unknown)?;
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|tag| matches(tag, product.version))) {
-        return Ok((StatusCode::NOT_MODIFIED, tagged(product.version)).into_response());
-    }
-    Ok((tagged(product.version), Json(product)).into_response())
-}
-
-/// RFC 9110, section 8.8.3; compared weakly, as `If-None-Match` asks for.
-fn matches(tag: &str, version: i64) -> bool {
-    tag.trim() == "*" || tag.trim().trim_start_matches("W/") == format!("\"{version}\"")
-}
-
-fn tagged(version: i64) -> HeaderMap {
-    let tag = HeaderValue::from_str(&format!("\"{version}\""));
-    tag.map(|tag| HeaderMap::from_iter([(header::ETAG, tag)])).unwrap_or_default()
+    Ok(unless_known(&headers, product.version, KeptBy::Anybody, Json(product)))
 }
 
 fn unknown() -> Problem {
@@ -234,7 +221,7 @@ fn unknown() -> Problem {
 /// Creates or changes products (staff). One that already stands so is left alone; one that was retired is sold again.
 #[utoipa::path(
     post, path = "/v1/products", tag = "catalog", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, none of them a blank", pattern = "^[!-~]{1,255}$")),
     request_body = WantedProducts,
     responses(
         (status = 200, description = "As they stood when it was done; `Idempotent-Replayed: true` when that was another time.", body = Products),
@@ -267,7 +254,8 @@ pub(crate) async fn put_products(
 
 /// Creates or changes one product, as long as it stands as the asker saw it (staff).
 ///
-/// `If-Match` with its `ETag` changes it; `If-None-Match: *` creates it.
+/// `If-Match` with its `ETag` changes it; `If-None-Match: *` creates it. One that was retired is sold again by it: who does not want
+/// that sees `retired` in what the `ETag` came with.
 #[utoipa::path(
     put, path = "/v1/products/{sku}", tag = "catalog", security(("bearer" = [])),
     params(
@@ -301,7 +289,9 @@ pub(crate) async fn change_product(
     Body(wanted): Body<WantedProduct>,
 ) -> Result<(HeaderMap, Json<Product>), Problem> {
     principal.staff()?;
-    let sku: Sku = sku.parse().map_err(|_| wrong("invalid_sku", "a SKU is 1 to 32 of A-Z a-z 0-9 . _ -"))?;
+    let sku: Sku = sku
+        .parse()
+        .map_err(|_| wrong("invalid_sku", "a SKU is 1 to 32 of A-Z a-z 0-9 . _ -, and not dots alone"))?;
     let expected = expected(&headers)?;
     if wanted.sku != sku {
         let detail = "the body's SKU is the path's";
@@ -310,7 +300,7 @@ pub(crate) async fn change_product(
     let wish = check(wanted)?;
     let context = Context { actor: principal.0, trace: trace.or_root(Uuid::new_v4()) };
     let product = done(api.catalog.change(context, wish, expected).await, status)?;
-    Ok((tagged(product.version), Json(product)))
+    Ok((tagged(product.version, KeptBy::Asker), Json(product)))
 }
 
 /// RFC 9110, section 13.1: a tag that is none matches nothing.
@@ -361,7 +351,7 @@ pub(crate) async fn retire_product(
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let context = Context { actor: principal.0, trace: trace.or_root(Uuid::new_v4()) };
     let product = done(api.catalog.retire(context, sku).await, status)?;
-    Ok((tagged(product.version), Json(product)))
+    Ok((tagged(product.version, KeptBy::Asker), Json(product)))
 }
 
 fn status(code: &str) -> StatusCode {
@@ -395,8 +385,13 @@ fn check(wanted: WantedProduct) -> Result<PutProduct, Problem> {
     };
     let plain = |text: &str| !text.chars().any(char::is_control);
     let fits = |text: &str, most: usize| text.chars().count() <= most && plain(text);
-    if name.is_empty() || !fits(&name, 200) || !fits(&category, CATEGORY_CHARACTERS_MAX) {
+    if !fits(&name, 200) || !fits(&category, CATEGORY_CHARACTERS_MAX) {
         return wrong("a name has 1 to 200 characters, a category at most 100".to_owned());
+    }
+    // What nobody can see is no name, and a category like it could not be told from none.
+    let blank = |text: &str| text.chars().all(char::is_whitespace);
+    if blank(&name) || (!category.is_empty() && blank(&category)) {
+        return wrong("a name, and a category that is not empty, is more than blanks".to_owned());
     }
     if !fits(&description.replace('\n', " "), DESCRIPTION_CHARACTERS_MAX) {
         return wrong(format!("a description has at most {DESCRIPTION_CHARACTERS_MAX} characters"));

@@ -3,8 +3,8 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use banyan_kernel::{OrderId, Role, Timestamp};
 use banyan_net::{Principal, Problem};
@@ -13,7 +13,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{Api, done};
+use super::{
+    Api, done,
+    tags::{KeptBy, unless_known},
+};
 
 /// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -63,7 +66,7 @@ pub(crate) fn parse_cursor(text: &str) -> Option<(Timestamp, Uuid)> {
 /// Shows an order. Another's order is unknown.
 #[utoipa::path(
     get, path = "/v1/orders/{id}", tag = "orders", security(("bearer" = [])),
-    params(("id" = OrderId, Path, description = "The order."), ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen.")),
+    params(("id" = OrderId, Path, description = "The order."), ("If-None-Match" = Option<String>, Header, description = "The `ETag` last seen, several of them, or `*`.")),
     responses(
         (status = 200, description = "The order; `ETag` is its version.", body = OrderView),
         (status = 304, description = "Not changed."),
@@ -80,20 +83,13 @@ pub(crate) async fn show_order(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let order = visible(&api, &principal, &id).await?;
-    let tag = format!("\"{}\"", order.version);
-    let etag = HeaderValue::from_str(&tag).map_err(|_| Problem::unavailable("no tag"))?;
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
-    }
-    Ok(([(header::ETAG, etag)], Json(order)).into_response())
+    Ok(unless_known(&headers, order.version, KeptBy::Asker, Json(order)))
 }
 
 /// The order, if the principal may see it; what it may not see does not exist.
 pub(crate) async fn visible(api: &Api, principal: &Principal, id: &str) -> Result<OrderView, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_order", "there is no such order");
     let id: OrderId = id.parse().map_err(|_| unknown())?;
-    let order =
-        done(api.orders.view(vec![id]).await, |_| StatusCode::NOT_FOUND)?.pop().ok_or_else(unknown)?;
-    let own = principal.0.role != Role::Customer || principal.customer()? == order.customer;
-    if own { Ok(order) } else { Err(unknown()) }
+    let reader = (principal.0.role == Role::Customer).then(|| principal.customer()).transpose()?;
+    done(api.orders.view(vec![id], reader).await, |_| StatusCode::NOT_FOUND)?.pop().ok_or_else(unknown)
 }

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 use banyan_kernel::{Command, CommandId, Context, Line, OrderId};
 use banyan_net::{Principal, Problem};
@@ -16,7 +16,7 @@ use super::{
     Api,
     body::Body,
     done,
-    idempotency::IdempotencyKey,
+    idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
     read_orders::visible,
     reason::Reason,
@@ -51,11 +51,11 @@ pub(crate) struct RefundsOfOrder {
     post, path = "/v1/orders/{id}/refunds", tag = "orders", security(("bearer" = [])),
     params(
         ("id" = OrderId, Path, description = "The order."),
-        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$"),
+        ("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, none of them a blank", pattern = "^[!-~]{1,255}$"),
     ),
     request_body = WantedRefund,
     responses(
-        (status = 201, description = "Given back.", body = RefundView),
+        (status = 201, description = "Given back; `Idempotent-Replayed: true` when it was asked for before.", body = RefundView),
         (status = 400, description = "Malformed JSON, or no Idempotency-Key.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
@@ -76,7 +76,7 @@ pub(crate) async fn give_back(
     trace: RequestTrace,
     Path(id): Path<String>,
     Body(wanted): Body<WantedRefund>,
-) -> Result<(StatusCode, Json<RefundView>), Problem> {
+) -> Result<(StatusCode, HeaderMap, Json<RefundView>), Problem> {
     principal.staff()?;
     let WantedRefund { amount_minor, lines, reason: Reason(reason) } = wanted;
     if amount_minor.is_some_and(|minor| minor < 1) {
@@ -101,7 +101,9 @@ pub(crate) async fn give_back(
         api.refunds.give_back(vec![Command { id: CommandId::new(order.id, "give_back", 0), context, body }]);
     let answer = answer.await.pop().ok_or_else(|| Problem::unavailable("payments did not answer"))?;
     let refund = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    Ok((StatusCode::CREATED, Json(refund)))
+    // Said of one that was asked for before, and of no other.
+    let repeated = refund.at.is_some();
+    Ok((StatusCode::CREATED, replayed(repeated), Json(refund)))
 }
 
 /// What of an order's payment is disputed.

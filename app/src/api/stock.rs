@@ -39,7 +39,7 @@ pub(crate) struct Receipt {
 /// Books a delivery into stock (staff).
 #[utoipa::path(
     post, path = "/v1/stock/receipts", tag = "inventory", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, none of them a blank", pattern = "^[!-~]{1,255}$")),
     request_body = Receipt,
     responses(
         (status = 201, description = "Booked; what came in.", body = Receipt),
@@ -131,7 +131,7 @@ pub(crate) struct Adjustment {
 /// Makes the books say what was found on the shelf (staff).
 #[utoipa::path(
     post, path = "/v1/stock/adjustments", tag = "inventory", security(("bearer" = [])),
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters", pattern = "^[!-~]{1,255}$")),
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, none of them a blank", pattern = "^[!-~]{1,255}$")),
     request_body = WantedAdjustment,
     responses(
         (status = 201, description = "Booked; by how much what is free changed.", body = Adjustment),

@@ -12,7 +12,11 @@ use banyan_net::{Problem, WebhookSecrets};
 use payments_api::GatewayEvents;
 use utoipa::ToSchema;
 
-use super::{Api, body::Raw, done};
+use super::{
+    Api,
+    body::{Raw, explain},
+    done,
+};
 
 const SIGNATURE: &str = "Stripe-Signature";
 
@@ -68,8 +72,7 @@ pub(crate) async fn hear_gateway(
         tracing::info!(%forged, correlation = "", "a webhook is not believed");
         Problem::new(StatusCode::UNAUTHORIZED, "signature_invalid", forged.to_string())
     })?;
-    let event = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", error.to_string()))?;
+    let event = serde_json::from_slice(&body).map_err(|error| explain(".", &error))?;
     let heard = done(payments.hear(event).await, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     tracing::debug!(?heard, "a webhook");
     Ok(StatusCode::NO_CONTENT)

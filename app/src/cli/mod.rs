@@ -25,8 +25,8 @@ mod yardstick;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use banyan_host::{LogFormat, Telemetry, TraceSettings};
-use clap::{Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use banyan_host::{LogFilter, LogFormat, Telemetry, TraceSettings};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{compose::Swap, config::default_data_dir};
 
@@ -54,7 +54,7 @@ pub(crate) struct Common {
     config: Option<PathBuf>,
     /// What is logged to stderr (`RUST_LOG`'s syntax).
     #[arg(long, env = "BANYAN_LOG", global = true, default_value = "warn", value_name = "FILTER")]
-    log: String,
+    log: LogFilter,
     /// Log lines as JSON objects.
     #[arg(long, env = "BANYAN_LOG_JSON", global = true)]
     log_json: bool,
@@ -66,7 +66,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Runs the shop, plays the sample into it at first, reports, and serves until Ctrl-C.
     Run(run::RunArgs),
-    /// Prints the settings of `serve` that are in force, and where each comes from.
+    /// Prints the settings of `serve` that are in force, and where each comes from; refuses what `serve` would.
     Config(settings::ConfigArgs),
     /// Runs the outside world: a payment gateway and a carrier.
     Sandbox(sandbox::SandboxArgs),
@@ -120,8 +120,8 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
         Err(why) => return misused(&why),
     };
     let parsed = file.command().try_get_matches_from(&args);
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let (cli, given) = match parsed.and_then(|given| Ok((Cli::from_arg_matches(&given)?, given))) {
+        Ok(parsed) => parsed,
         Err(error) => return explain(&error),
     };
     let serves = matches!(cli.command, Command::Serve(_) | Command::Run(_) | Command::Config(_));
@@ -146,18 +146,22 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let code = runtime.block_on(execute(cli, &file, swap)).unwrap_or_else(|error| fail(&error));
+    let code = runtime.block_on(execute(cli, (&file, &given), swap)).unwrap_or_else(|error| fail(&error));
     runtime.shutdown_background();
     telemetry.stop();
     code
 }
 
-async fn execute(cli: Cli, file: &settings::File, swap: Swap) -> Result<ExitCode, String> {
+async fn execute(
+    cli: Cli,
+    (file, given): (&settings::File, &ArgMatches),
+    swap: Swap,
+) -> Result<ExitCode, String> {
     let common = cli.common;
     match cli.command {
         Command::Serve(args) => serve::serve(&common, args, swap).await,
         Command::Run(args) => run::run(&common, args).await,
-        Command::Config(args) => settings::config(file, &common.data, &args),
+        Command::Config(args) => settings::config((file, given), &common, &args),
         Command::Sandbox(args) => sandbox::sandbox(args).await,
         Command::Replay(args) => replay::replay(&common, args).await,
         Command::Token(args) => token::token(&common, &args),

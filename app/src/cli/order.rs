@@ -1,7 +1,8 @@
 //! `banyan order`
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
+use banyan_host::is_coloured;
 use banyan_kernel::OrderId;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
@@ -74,7 +75,7 @@ pub(super) async fn order(common: &Common, command: OrderCommand) -> Result<Exit
 
 async fn show(client: &Client, args: &ShowArgs) -> Result<(), String> {
     let path = format!("/v1/orders/{}/events", args.id);
-    let mut printer = Printer { first: None, colour: std::io::stdout().is_terminal(), seen: 0, ended: false };
+    let mut printer = Printer { first: None, colour: is_coloured(&std::io::stdout()), seen: 0, ended: false };
     if !args.watch {
         return list(client, &path, &mut printer).await;
     }

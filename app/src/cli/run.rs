@@ -12,7 +12,7 @@ use super::{
     stop::StopSignals,
     yardstick,
 };
-use crate::{place, replay::Report, shop::RunningShop};
+use crate::{api::EXAMPLE_CUSTOMER, place, replay::Report, shop::RunningShop};
 
 /// So that the sample's slow card, which takes 12 s, meets an expired hold.
 const HOLD_S: &str = "8";
@@ -127,13 +127,14 @@ fn size_bytes(folder: &std::path::Path) -> u64 {
 
 fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
     let keys = client::keys(common)?;
-    let customer = banyan_kernel::CustomerId(uuid::Uuid::from_u128(1));
+    let customer = banyan_kernel::CustomerId(EXAMPLE_CUSTOMER);
     let customer = client::customer_token(&keys, customer, TOKEN_VALID)?;
     let staff = client::staff_token(&keys, TOKEN_VALID)?;
     let (banyan, api) = (super::program(common)?, &shop.running.api);
     let sku = r#"{"lines":[{"sku":"SKU","quantity":1}],"payment_method":"pm_card_visa"}"#;
     mention!("\nin a browser: {api}/#token={staff}");
-    mention!("the API to try: {api}/docs#token={staff}\n");
+    mention!("the API to try, as staff: {api}/docs#token={staff}");
+    mention!("and as a customer: {api}/docs#token={customer}\n");
     mention!("now break it (paste into another terminal):");
     mention!(
         "# place an order, and watch it\nSKU=$(curl -s '{api}/v1/products?limit=1' | grep -o '\"sku\":\"[^\"]*' | cut -d'\"' -f4); \

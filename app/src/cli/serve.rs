@@ -3,13 +3,15 @@
 use std::{net::SocketAddr, num::NonZeroU32, process::ExitCode, time::Duration};
 
 use banyan_net::identity::{OidcConfig, RatePerSecond};
+use banyan_sandbox::{Profile, ProfileError};
+use banyan_store::sqlx::postgres::PgConnectOptions;
 use clap::Args;
 
 use super::{Common, stop::StopSignals};
 use crate::{
-    compose::Swap,
+    compose::{MailServer, Swap},
     config::{Config, MailConfig, Outside, Rates},
-    shop::RunningShop,
+    shop::{RunningShop, StartError},
 };
 
 /// Where and how the shop runs.
@@ -39,7 +41,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "BANYAN_FAULT_SEED", default_value_t = 1)]
     fault_seed: u64,
     /// How the private sandbox misbehaves; `everyday` and others need --allow-faults.
-    #[arg(long, env = "BANYAN_SANDBOX_FAULTS", default_value = "none")]
+    #[arg(long, env = "BANYAN_SANDBOX_FAULTS", default_value = "none", value_parser = fault_profile)]
     sandbox_faults: String,
     /// After how many seconds a parcel of the private sandbox arrives.
     #[arg(long, env = "BANYAN_SANDBOX_DELIVER_AFTER_S", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
@@ -89,13 +91,11 @@ impl ServeArgs {
         if self.sandbox_faults != "none" && !self.allow_faults {
             return Err("--sandbox-faults needs --allow-faults".to_owned());
         }
-        let database = self.database_url.as_deref().map(|url| {
-            let options =
-                url.parse().map_err(|error| format!("DATABASE_URL is no address of a database: {error}"));
-            options.map(|options| (options, password_of(url)))
-        });
-        let (database, database_password) =
-            database.transpose()?.map_or((None, String::new()), |(d, p)| (Some(d), p));
+        if !self.admin_listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(self.admin_listen).to_string());
+        }
+        let database = self.database_url.as_deref().map(database).transpose()?;
+        let (database, database_password) = database.map_or((None, String::new()), |(d, p)| (Some(d), p));
         Ok(Config {
             data_dir: std::path::absolute(&common.data).map_err(|error| error.to_string())?,
             listen: self.listen,
@@ -125,14 +125,15 @@ impl ServeArgs {
         if on_the_command_line && url.contains('@') {
             return Err("a password on the command line is everybody's: set BANYAN_SMTP_URL".to_owned());
         }
+        MailServer::new(&url, &from).map_err(|error| format!("--smtp-url and --mail-from: {error}"))?;
         Ok(Some(MailConfig { url, from }))
     }
 
     fn oidc(&self) -> Result<Option<OidcConfig>, String> {
         let named = self.oidc_issuer.clone().zip(self.oidc_audience.clone()).zip(self.oidc_jwks.clone());
         let Some(((issuer, audience), jwks_url)) = named else { return Ok(None) };
-        let url: reqwest::Url =
-            jwks_url.parse().map_err(|error| format!("--oidc-jwks is no address: {error}"))?;
+        address("oidc-issuer", &issuer)?;
+        let url = address("oidc-jwks", &jwks_url)?;
         let is_loopback =
             url.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"));
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
@@ -142,19 +143,44 @@ impl ServeArgs {
     }
 
     fn outside(&self) -> Result<Option<Outside>, String> {
-        let Some(address) = &self.gateway_url else { return Ok(None) };
+        let Some(url) = &self.gateway_url else { return Ok(None) };
         let known_by = |name: &str| std::env::var(name).map_err(|_| format!("set {name}"));
         let plain = |url: &str| url.trim_end_matches('/').to_owned();
+        address("gateway-url", url)?;
+        self.carrier_url.as_deref().map(|url| address("carrier-url", url)).transpose()?;
         let secret = known_by("BANYAN_GATEWAY_SECRET")?;
         let carrier = match &self.carrier_url {
             Some(url) => (plain(url), known_by("BANYAN_CARRIER_SECRET")?),
-            None => (plain(address), secret.clone()),
+            None => (plain(url), secret.clone()),
         };
         let control = std::env::var("BANYAN_CONTROL_TOKEN").ok();
         let webhook_secrets = std::env::var("BANYAN_WEBHOOK_SECRETS").unwrap_or_default();
         let webhook_secrets = webhook_secrets.split(',').map(|secret| secret.trim().to_owned()).collect();
-        Ok(Some(Outside { address: plain(address), secret, carrier, control, webhook_secrets }))
+        Ok(Some(Outside { address: plain(url), secret, carrier, control, webhook_secrets }))
     }
+}
+
+/// How to reach a database, and the password.
+fn database(url: &str) -> Result<(PgConnectOptions, String), String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("DATABASE_URL is no address of a database: {why}");
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(wrong(&"it begins with postgres://"));
+    }
+    let options = url.parse().map_err(|error: banyan_store::sqlx::Error| wrong(&error))?;
+    Ok((options, password_of(url)))
+}
+
+/// An address by HTTP. It is not repeated when it is none: there may be a password in it.
+fn address(name: &str, text: &str) -> Result<reqwest::Url, String> {
+    let url: reqwest::Url = text.parse().map_err(|error| format!("--{name} is no address: {error}"))?;
+    let by_http = ["http", "https"].contains(&url.scheme());
+    by_http
+        .then_some(url)
+        .ok_or_else(|| format!("--{name} is no address: it begins with http:// or https://"))
+}
+
+fn fault_profile(text: &str) -> Result<String, ProfileError> {
+    text.parse::<Profile>().map(|_| text.to_owned())
 }
 
 /// The password of a URL, as it stands between the first colon and the last at sign; empty if there is none.

@@ -1,19 +1,13 @@
 //! Where settings come from: the command line, before the environment, before a file, before the defaults. All of them are the
 //! arguments of `serve`, under the same names; what is unknown is an error that names the nearest that is known.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::ExitCode};
 
 use banyan_host::trace_variables;
-use clap::{Arg, Args, Command, CommandFactory, parser::ValueSource};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, parser::ValueSource};
 use serde_json::json;
 
-use super::Cli;
+use super::{Cli, Common, serve::ServeArgs};
 use crate::config::default_data_dir;
 
 /// In the data folder, unless `--config` names another.
@@ -22,13 +16,14 @@ const FILE: &str = "banyan.toml";
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The commands that a file speaks to.
 const SERVERS: [&str; 2] = ["serve", "run"];
-/// Read elsewhere than on the command line: secrets, and what tests and the lab are told.
-const OTHER_VARIABLES: [&str; 13] = [
-    "BANYAN_GATEWAY_SECRET",
-    "BANYAN_CARRIER_SECRET",
-    "BANYAN_CONTROL_TOKEN",
+/// What `serve` reads and nobody may see on a command line.
+const SECRETS: [&str; 4] =
+    ["BANYAN_GATEWAY_SECRET", "BANYAN_CARRIER_SECRET", "BANYAN_CONTROL_TOKEN", "BANYAN_WEBHOOK_SECRETS"];
+/// What is shown of a secret.
+const MASKED: &str = "(secret)";
+/// Read elsewhere than on the command line as well: the sandbox's secret, and what tests and the lab are told.
+const OTHER_VARIABLES: [&str; 9] = [
     "BANYAN_WEBHOOK_SECRET",
-    "BANYAN_WEBHOOK_SECRETS",
     "BANYAN_TOKEN",
     "BANYAN_BIN",
     "BANYAN_SEED",
@@ -109,32 +104,24 @@ pub(super) fn check_environment() -> Result<(), String> {
 }
 
 /// `banyan config`
-pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<ExitCode, String> {
+pub(super) fn config(
+    (file, given): (&File, &ArgMatches),
+    common: &Common,
+    args: &ConfigArgs,
+) -> Result<ExitCode, String> {
     let command = file.command();
-    let words = ["banyan".into(), "--data".into(), data.as_os_str().to_owned(), "serve".into()];
+    let words = ["banyan".into(), "--data".into(), common.data.as_os_str().to_owned(), "serve".into()];
     let matches = command.clone().try_get_matches_from(words);
     let matches = matches.map_err(|error| super::sentence(&error))?;
     let serve = command.find_subcommand("serve").ok_or("there is no serve")?;
-    let given = matches.subcommand_matches("serve").ok_or("there is no serve")?;
-    let rows: Vec<(String, String, String)> = settings(serve)
-        .map(|arg| {
-            let (id, key) = (arg.get_id().as_str(), key(arg));
-            let raw = given.get_raw(id).and_then(|mut values| values.next()).and_then(|value| value.to_str());
-            let value = match raw {
-                Some(_) if arg.is_hide_env_values_set() => "(secret)".to_owned(),
-                Some(value) => value.to_owned(),
-                None => String::new(),
-            };
-            let origin = match given.value_source(id) {
-                Some(ValueSource::EnvVariable) => {
-                    format!("environment, {}", arg.get_env().unwrap_or_default().to_string_lossy())
-                }
-                _ if file.values.contains_key(&key) => format!("file, {}", file.path.display()),
-                Some(_) => "default".to_owned(),
-                None => "not set".to_owned(),
-            };
-            (key, value, origin)
-        })
+    let served = matches.subcommand_matches("serve").ok_or("there is no serve")?;
+    // All that can be refused before anything is started.
+    ServeArgs::from_arg_matches(served).map_err(|error| super::sentence(&error))?.config(common)?;
+    let everywhere = command.get_arguments().filter(|arg| arg.get_env().is_some());
+    let rows: Vec<Row> = everywhere
+        .map(|arg| row(arg, given, file))
+        .chain(settings(serve).map(|arg| row(arg, served, file)))
+        .chain(SECRETS.map(secret))
         .chain(traces())
         .collect();
     if args.json {
@@ -149,8 +136,38 @@ pub(super) fn config(file: &File, data: &Path, args: &ConfigArgs) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+/// A setting, its value, and where that comes from.
+type Row = (String, String, String);
+
+fn row(arg: &Arg, given: &ArgMatches, file: &File) -> Row {
+    let (id, key) = (arg.get_id().as_str(), key(arg));
+    let raw = given.get_raw(id).and_then(|mut values| values.next()).and_then(|value| value.to_str());
+    let value = match raw {
+        Some(_) if arg.is_hide_env_values_set() => MASKED.to_owned(),
+        Some(value) => value.to_owned(),
+        None => String::new(),
+    };
+    let origin = match given.value_source(id) {
+        Some(ValueSource::EnvVariable) => {
+            format!("environment, {}", arg.get_env().unwrap_or_default().to_string_lossy())
+        }
+        Some(ValueSource::CommandLine) => "command line".to_owned(),
+        _ if file.values.contains_key(&key) => format!("file, {}", file.path.display()),
+        Some(_) => "default".to_owned(),
+        None => "not set".to_owned(),
+    };
+    (key, value, origin)
+}
+
+/// Whether there is one, and never what it is.
+fn secret(name: &str) -> Row {
+    let is_set = std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let (value, origin) = if is_set { (MASKED, "environment") } else { ("", "not set") };
+    (name.to_owned(), value.to_owned(), origin.to_owned())
+}
+
 /// What is read of the standard variables of OpenTelemetry.
-fn traces() -> impl Iterator<Item = (String, String, String)> {
+fn traces() -> impl Iterator<Item = Row> {
     trace_variables().iter().map(|variable| {
         let said = std::env::var(variable.name).ok().filter(|value| !value.is_empty());
         let origin = match (&said, variable.default) {
@@ -160,7 +177,7 @@ fn traces() -> impl Iterator<Item = (String, String, String)> {
         };
         let value = match said {
             // An address may hold a password.
-            Some(value) if variable.is_secret || value.contains('@') => "(secret)".to_owned(),
+            Some(value) if variable.is_secret || value.contains('@') => MASKED.to_owned(),
             Some(value) => value,
             None => variable.default.unwrap_or_default().to_owned(),
         };
@@ -187,7 +204,7 @@ fn variables() -> Vec<String> {
     let everywhere =
         command.get_subcommands().flat_map(Command::get_arguments).chain(command.get_arguments());
     let named = everywhere.filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
-    named.chain(OTHER_VARIABLES.map(str::to_owned)).collect()
+    named.chain(SECRETS.into_iter().chain(OTHER_VARIABLES).map(str::to_owned)).collect()
 }
 
 /// A value as the command line would have it.

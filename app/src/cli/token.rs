@@ -54,7 +54,7 @@ pub(super) fn rotate_key(common: &Common) -> Result<ExitCode, String> {
 }
 
 /// A name stands for the same customer each time.
-fn customer(name: &str) -> CustomerId {
+pub(super) fn customer(name: &str) -> CustomerId {
     let named = || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("banyan:customer:{name}").as_bytes());
     CustomerId(name.parse().unwrap_or_else(|_| named()))
 }

@@ -1,10 +1,10 @@
 //! Bad input on the command line: an exit code and one line on stderr that says what to do.
 
-use std::process::Output;
+use std::{io::Read, path::Path, process::Output};
 
 use serde_json::json;
 
-use crate::shop::{ALICE, Call, banyan, shop};
+use crate::shop::{ALICE, Call, banyan, shop, until};
 
 fn check(output: &Output, code: i32, words: &str) {
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -41,6 +41,7 @@ async fn each_wrong_argument_is_one_line() {
         (&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], 1, "in use"),
         (&["serve", "--admin-listen", "0.0.0.0:0"], 1, "loopback"),
         (&["reset", "--yes"], 1, "in use"),
+        (&["audit", "--log", "inof"], 2, "inof is no level"),
     ];
     for (arguments, code, words) in cases {
         check(&shop.banyan(arguments), *code, words);
@@ -89,42 +90,48 @@ async fn what_cannot_be_printed_ends_a_command_without_a_panic() {
     }
 }
 
+const CONFIG: [&str; 2] = ["config", "--json"];
+
+/// Runs the command line on a folder, in this environment.
+fn run_in(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = std::process::Command::new(crate::shop::BANYAN);
+    command.args(arguments).arg("--data").arg(folder).envs(variables.iter().copied());
+    command.output().expect("the binary runs")
+}
+
+/// What `banyan config --json` printed says so.
+fn is(output: &Output, key: &str, value: &str, origin: &str) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(all[key]["value"], value, "{key}: {all}");
+    assert!(all[key]["origin"].as_str().expect("an origin").contains(origin), "{key}: {all}");
+}
+
 /// The command line before the environment, before the file, before the default; a secret is never shown.
 #[test]
 fn what_is_in_force_says_where_it_comes_from() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("banyan.toml");
-    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let mut command = std::process::Command::new(crate::shop::BANYAN);
-        command.args(arguments).arg("--data").arg(folder.path()).envs(variables.iter().copied());
-        command.output().expect("the binary runs")
-    };
-    let is = |output: &Output, key: &str, value: &str, origin: &str| {
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let all: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(all[key]["value"], value, "{key}: {all}");
-        assert!(all[key]["origin"].as_str().expect("an origin").contains(origin), "{key}: {all}");
-    };
-    let config = ["config", "--json"];
-    is(&run(&config, &[]), "pool", "8", "default");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| run_in(folder.path(), arguments, variables);
+    is(&run(&CONFIG, &[]), "pool", "8", "default");
     std::fs::write(
         &file,
         "pool = 3\nallow-faults = true\nsmtp-url = 'smtp://127.0.0.1'\nmail-from = 'a <a@b.example>'\n",
     )
     .expect("a file");
-    let with_file = run(&config, &[("BANYAN_POOL", "5"), ("DATABASE_URL", "postgres://u:secret@h/d")]);
+    let with_file = run(&CONFIG, &[("BANYAN_POOL", "5"), ("DATABASE_URL", "postgres://u:secret@h/d")]);
     is(&with_file, "pool", "5", "environment, BANYAN_POOL");
     is(&with_file, "allow-faults", "true", "banyan.toml");
     is(&with_file, "smtp-url", "(secret)", "banyan.toml");
     is(&with_file, "database-url", "(secret)", "environment");
     assert!(!String::from_utf8_lossy(&with_file.stdout).contains("secret@"), "a secret is never shown");
-    is(&run(&config, &[]), "pool", "3", "banyan.toml");
+    is(&run(&CONFIG, &[]), "pool", "3", "banyan.toml");
     let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
-    let traced = run(&config, &[collector, ("OTEL_EXPORTER_OTLP_HEADERS", "key=secret")]);
+    let traced = run(&CONFIG, &[collector, ("OTEL_EXPORTER_OTLP_HEADERS", "key=secret")]);
     is(&traced, collector.0, collector.1, "environment");
     is(&traced, "OTEL_EXPORTER_OTLP_HEADERS", "(secret)", "environment");
     is(&traced, "OTEL_TRACES_SAMPLER", "parentbased_always_on", "default");
-    for arguments in [&config[..], &["serve"]] {
+    for arguments in [&CONFIG[..], &["serve"]] {
         let wrong = run(arguments, &[collector, ("OTEL_TRACES_SAMPLER", "sometimes")]);
         check(&wrong, 2, "OTEL_TRACES_SAMPLER is sometimes; it can be always_on");
     }
@@ -136,7 +143,7 @@ fn what_is_in_force_says_where_it_comes_from() {
         ("listen = 'here'", "--listen"),
     ] {
         std::fs::write(&file, text).expect("a file");
-        for arguments in [&config[..], &["serve"]] {
+        for arguments in [&CONFIG[..], &["serve"]] {
             let output = run(arguments, &[]);
             let code = output.status.code().expect("a code");
             assert!(code == 2 || code == 1, "{text}: {code}");
@@ -145,11 +152,80 @@ fn what_is_in_force_says_where_it_comes_from() {
     }
     std::fs::remove_file(&file).expect("the file goes");
     check(
-        &run(&config, &[("BANYAN_POL", "3")]),
+        &run(&CONFIG, &[("BANYAN_POL", "3")]),
         2,
         "there is no variable BANYAN_POL; did you mean BANYAN_POOL?",
     );
     check(&run(&["config", "--config", "/no/such.toml"], &[]), 2, "/no/such.toml");
+}
+
+/// Nothing is started by it, and nothing is left for the night.
+#[test]
+fn what_serve_could_not_use_is_refused_by_config_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| run_in(folder.path(), arguments, variables);
+    for (variables, code, words) in [
+        (&[("DATABASE_URL", "here")][..], 1, "DATABASE_URL"),
+        (&[("DATABASE_URL", "http://u:secret@h/d")], 1, "postgres://"),
+        (&[("BANYAN_GATEWAY_URL", "gateway:80"), ("BANYAN_GATEWAY_SECRET", "s")], 1, "--gateway-url"),
+        (
+            &[
+                ("BANYAN_GATEWAY_URL", "http://g"),
+                ("BANYAN_CARRIER_URL", "no"),
+                ("BANYAN_GATEWAY_SECRET", "s"),
+                ("BANYAN_CARRIER_SECRET", "s"),
+            ],
+            1,
+            "--carrier-url",
+        ),
+        (&[("BANYAN_GATEWAY_URL", "http://g")], 1, "BANYAN_GATEWAY_SECRET"),
+        (
+            &[("BANYAN_OIDC_ISSUER", "me"), ("BANYAN_OIDC_AUDIENCE", "a"), ("BANYAN_OIDC_JWKS", "https://k")],
+            1,
+            "--oidc-issuer",
+        ),
+        (
+            &[
+                ("BANYAN_OIDC_ISSUER", "https://i"),
+                ("BANYAN_OIDC_AUDIENCE", "a"),
+                ("BANYAN_OIDC_JWKS", "http://k"),
+            ],
+            1,
+            "--oidc-jwks",
+        ),
+        (
+            &[("BANYAN_SMTP_URL", "smtp://mail.example"), ("BANYAN_MAIL_FROM", "a <a@b.example>")],
+            1,
+            "--smtp-url",
+        ),
+        (&[("BANYAN_SMTP_URL", "smtps://mail.example"), ("BANYAN_MAIL_FROM", "me")], 1, "--mail-from"),
+        (&[("BANYAN_SANDBOX_FAULTS", "sometimes"), ("BANYAN_ALLOW_FAULTS", "true")], 2, "--sandbox-faults"),
+        (&[("BANYAN_ADMIN_LISTEN", "0.0.0.0:1")], 1, "loopback"),
+        (&[("BANYAN_LOG", "loud")], 2, "loud is no level"),
+    ] {
+        check(&run(&["serve"], variables), code, words);
+        let output = run(&CONFIG, variables);
+        check(&output, output.status.code().filter(|code| *code != 0).expect("it is refused"), words);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing was started");
+}
+
+#[test]
+fn secrets_are_named_and_masked_and_the_folder_and_the_log_are_settings_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secrets = [
+        ("BANYAN_GATEWAY_URL", "http://g"),
+        ("BANYAN_GATEWAY_SECRET", "hidden"),
+        ("BANYAN_WEBHOOK_SECRETS", "hidden"),
+    ];
+    let masked = run_in(folder.path(), &[&CONFIG[..], &["--log", "info"]].concat(), &secrets);
+    is(&masked, "data", folder.path().to_str().expect("a path"), "command line");
+    is(&masked, "log", "info", "command line");
+    is(&masked, "log-json", "false", "default");
+    is(&masked, "BANYAN_GATEWAY_SECRET", "(secret)", "environment");
+    is(&masked, "BANYAN_WEBHOOK_SECRETS", "(secret)", "environment");
+    is(&masked, "BANYAN_CONTROL_TOKEN", "", "not set");
+    assert!(!String::from_utf8_lossy(&masked.stdout).contains("hidden"), "a secret is never shown");
 }
 
 #[tokio::test]
@@ -176,4 +252,59 @@ async fn a_read_model_is_rebuilt_while_it_is_read() {
         Call::post("/admin/read-models/orders.list/rebuild").on_admin().json(&json!({"reason": ""}));
     rebuild.clone().customer(ALICE).check(403, "staff_only").await;
     rebuild.staff().check(422, "invalid_body").await;
+}
+
+/// A person is named on the command line as `banyan token` names them.
+#[tokio::test]
+async fn whom_a_token_was_made_for_by_name_is_forgotten_by_it() {
+    let shop = shop().await;
+    let token = shop.banyan(&["token", "--role", "customer", "--customer", "zoe"]);
+    let bearer = format!("Bearer {}", String::from_utf8_lossy(&token.stdout).trim());
+    let address = json!({"street": "Ring 1", "postcode": "1010", "city": "Wien", "country": "AT"});
+    let contact = json!({"name": "Zoe", "email": "zoe@example.org", "address": address});
+    let me = Call::new(reqwest::Method::PUT, "/v1/customers/me").authorization(&bearer).json(&contact);
+    me.check(200, "").await;
+    let forget = || {
+        String::from_utf8_lossy(&shop.banyan(&["forget", "zoe", "--reason", "case 8"]).stdout).into_owned()
+    };
+    assert!(forget().starts_with("forgotten"));
+    assert_eq!(forget().trim(), "nothing was known of zoe");
+    Call::get("/v1/customers/me").authorization(&bearer).check(404, "unknown_customer").await;
+}
+
+/// What a terminal shows is coloured, but not for who says so (<https://no-color.org>).
+#[tokio::test]
+async fn an_undone_step_is_red_on_a_terminal_and_not_for_who_wants_no_colours() {
+    let shop = shop().await;
+    let declined =
+        json!({"lines": [{"sku": "apple", "quantity": 1}], "payment_method": "pm_card_chargeDeclined"});
+    let placed =
+        Call::post("/v1/orders").customer(ALICE).key("red").json(&declined).check(201, "").await.json();
+    let id = placed["id"].as_str().expect("an id").to_owned();
+    let order = Call::get(&format!("/v1/orders/{id}")).customer(ALICE);
+    until("the order to be undone", async || {
+        (order.check(200, "").await.json()["state"] == "cancelled").then_some(())
+    })
+    .await;
+    for (no_color, coloured) in [("", true), ("1", false)] {
+        let shown =
+            on_a_terminal(&["order", "show", &id, "--data", shop.data.to_str().expect("a path")], no_color);
+        assert!(shown.contains("OrderCancelled"), "{shown}");
+        assert_eq!(shown.contains("\u{1b}[31m"), coloured, "NO_COLOR={no_color:?}: {shown}");
+    }
+}
+
+/// What it writes to a terminal.
+fn on_a_terminal(arguments: &[&str], no_color: &str) -> String {
+    let terminal = nix::pty::openpty(None, None).expect("a terminal");
+    let mut command = std::process::Command::new(crate::shop::BANYAN);
+    command.args(arguments).env("NO_COLOR", no_color).stdout(terminal.slave);
+    let mut child = command.spawn().expect("the binary runs");
+    // With it goes our own hold on the writing end: when the child is gone too, reading ends.
+    drop(command);
+    let mut shown = Vec::new();
+    // A terminal that nobody holds any more is told as an error, after all that was written.
+    let _ = std::fs::File::from(terminal.master).read_to_end(&mut shown);
+    assert!(child.wait().expect("it ends").success());
+    String::from_utf8_lossy(&shown).into_owned()
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use banyan_kernel::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -76,6 +77,10 @@ async fn what_was_told_is_read_by_whom_it_was_told() {
     Call::get(&format!("/v1/mails/{order}.refunded.0")).customer(BOB).check(404, "unknown_mail").await;
     Call::get("/v1/mails/x").customer(BOB).check(404, "unknown_mail").await;
     Call::get(&path).staff().check(200, "").await;
+    let service = format!("Bearer {}", shop().await.token(Role::Service, "reports"));
+    for path in [&*path, &format!("/v1/customers/{BOB}/mails"), &format!("/v1/customers/{BOB}")] {
+        Call::get(path).authorization(&service).check(403, "staff_only").await;
+    }
     Call::get("/v1/mails").staff().check(403, "customers_only").await;
     Call::get(&format!("/v1/customers/{BOB}/mails")).customer(ALICE).check(403, "staff_only").await;
     Call::get("/v1/customers/x/mails").staff().check(404, "unknown_customer").await;

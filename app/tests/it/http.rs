@@ -133,7 +133,9 @@ async fn a_key_is_one_wish() {
     let with = |key: &str| place().key(key).json(&basket());
     place().json(&basket()).check(400, "idempotency_key_missing").await;
     with("").check(400, "idempotency_key_invalid").await;
-    with(&"k".repeat(256)).check(400, "idempotency_key_invalid").await;
+    for wrong in [&*"k".repeat(256), "two words", "a\ttab"] {
+        with(wrong).check(400, "idempotency_key_invalid").await;
+    }
     with("one").key("two").check(400, "idempotency_key_invalid").await;
     let latin = place().header("idempotency-key", b"caf\xe9").json(&basket());
     latin.check(400, "idempotency_key_invalid").await;
@@ -150,6 +152,19 @@ async fn a_key_is_one_wish() {
     place().key("wish").raw(&other).check(422, "key_reused").await;
     let bobs = Call::post("/v1/orders").customer(BOB).key("wish").json(&basket()).check(201, "").await;
     assert_ne!(bobs.json()["id"], first.json()["id"], "a key belongs to who uses it");
+}
+
+#[tokio::test]
+async fn where_a_body_ends_too_soon_or_goes_wrong_is_said() {
+    for (body, detail) in [
+        ("{", "the body is not complete JSON: it ends at line 1, column 1"),
+        ("{\"lines\": [\n  {\"sku\": \"app", "the body is not complete JSON: it ends at line 2, column 14"),
+        ("", "the body is not complete JSON: it ends at line 1, column 0"),
+        ("{nought}", "key must be a string at line 1 column 2"),
+    ] {
+        let refused = place().key("unsound").raw(body).check(400, "malformed_json").await.json();
+        assert_eq!(refused["detail"], detail, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     http::basket,
-    shop::{ALICE, BOB, Call, mint, shop},
+    shop::{ALICE, BOB, Call, mint, sample_shop, shop, until},
 };
 
 /// `{"alg":"none","typ":"JWT"}`
@@ -86,6 +86,30 @@ async fn anothers_order_does_not_exist() {
     assert!(!bobs.text.contains(&id), "a list shows own orders alone");
 }
 
+/// That its history is not what was written tells a stranger no more than that there is none.
+#[tokio::test]
+async fn anothers_order_that_is_not_believed_does_not_exist_either() {
+    let shop = sample_shop().await;
+    let body = json!({"lines": [{"sku": "P947983", "quantity": 1}], "payment_method": "pm_card_visa"});
+    let placed = Call::post("/v1/orders").customer(ALICE).key("changed").json(&body).send(shop).await.is(201);
+    let path = format!("/v1/orders/{}", placed.json()["id"].as_str().expect("an id"));
+    let order = Call::get(&path);
+    until("the order to be shipped", async || {
+        (order.clone().staff().send(shop).await.json()["state"] == "shipped").then_some(())
+    })
+    .await;
+    let pool = sqlx::PgPool::connect_with(shop.database.superuser()).await.expect("the superuser");
+    let change = "update orders.order_event set at = at + interval '1 day' where order_id = $1::uuid";
+    let id = path.rsplit('/').next();
+    sqlx::query(change).bind(id).execute(&pool).await.expect("changed behind the shop's back");
+    for path in [path.clone(), format!("{path}/events"), format!("{path}/shipments")] {
+        Call::get(&path).customer(BOB).send(shop).await.has_problem(404, "unknown_order");
+        for may in [Call::get(&path).customer(ALICE), Call::get(&path).staff()] {
+            may.send(shop).await.has_problem(500, "internal");
+        }
+    }
+}
+
 #[tokio::test]
 async fn staff_and_customers_have_their_own_doors() {
     let line = json!({"lines": [{"sku": "apple", "quantity": 1}]});
@@ -136,7 +160,7 @@ async fn what_staff_do_is_recorded_for_good_and_what_others_do_is_not() {
     Call::post("/v1/products")
         .customer(ALICE)
         .json(&product(5))
-        .key("a customer's")
+        .key("a-customers")
         .check(403, "staff_only")
         .await;
     Call::post("/admin/audit").on_admin().staff().key("audited").check(200, "").await;

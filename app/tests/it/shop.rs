@@ -58,9 +58,43 @@ pub(crate) async fn shop() -> &'static Shop {
     SHOP.get_or_init(|| Shop::open(&[])).await
 }
 
+static SAMPLE_SHOP: OnceCell<Shop> = OnceCell::const_new();
+
+/// A shop of its own with what of the sample the API's document speaks of: products, and the first basket, which was sent.
+pub(crate) async fn sample_shop() -> &'static Shop {
+    let open = async || {
+        let shop = Shop::open_empty(&[]).await;
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/sample/sample.jsonl");
+        let sample = fs::read_to_string(sample).expect("the sample");
+        let first = sample.lines().find(|line| line.starts_with(r#"{"basket""#)).expect("a basket");
+        let document = crate::openapi::agreed();
+        let wanted: Vec<&str> = document.split('"').chain(first.split('"')).collect();
+        let spoken_of = |line: &&str| {
+            let sku = line.strip_prefix(r#"{"product":{"sku":""#).and_then(|line| line.split('"').next());
+            sku.is_some_and(|sku| wanted.contains(&sku))
+        };
+        let products = sample.lines().filter(spoken_of);
+        let header = r#"{"banyan-replay":1,"id":"sample","currency":"USD"}"#;
+        let lines: Vec<&str> = [header].into_iter().chain(products).chain([first]).collect();
+        let file = shop.data.join("sample.jsonl");
+        fs::write(&file, lines.join("\n")).expect("a file");
+        let played = shop.banyan(&["replay", "--strict", file.to_str().expect("a path")]);
+        assert!(played.status.success(), "{played:?}");
+        shop
+    };
+    SAMPLE_SHOP.get_or_init(open).await
+}
+
 impl Shop {
     /// A shop of its own, whose settings are these variables and the tests' usual arguments.
     pub(crate) async fn open(variables: &[(&str, &str)]) -> Self {
+        let shop = Self::open_empty(variables).await;
+        shop.fill().await;
+        shop
+    }
+
+    /// One that sells nothing yet.
+    async fn open_empty(variables: &[(&str, &str)]) -> Self {
         let database = database().await;
         let data = tempfile::Builder::new().prefix("banyan-http-").tempdir().expect("a folder").keep();
         fs::set_permissions(&data, fs::Permissions::from_mode(0o711)).expect("the folder is ours");
@@ -100,9 +134,7 @@ impl Shop {
         let mut address = || addresses.next().unwrap_or_else(|| panic!("no shop: {}", log())).to_owned();
         let (api, admin) = (address(), address());
         let keys = Keys::open(&data.join("token-key.pem")).expect("the shop made its key");
-        let shop = Self { api, admin, data, database, traces, keys, _child: (child, output), _leash: leash };
-        shop.fill().await;
-        shop
+        Self { api, admin, data, database, traces, keys, _child: (child, output), _leash: leash }
     }
 
     async fn fill(&self) {
@@ -288,7 +320,7 @@ impl Call {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await.unwrap_or_else(|error| panic!("{self}: {error}"));
         if !self.on_admin {
-            crate::openapi::must_say(&self.method, &self.path, status);
+            crate::openapi::must_say(&self.method, &self.path, status, &headers);
         }
         Answer { status, headers, text, call: self.to_string(), public: !self.on_admin }
     }

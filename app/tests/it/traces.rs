@@ -188,7 +188,7 @@ async fn nothing_in_a_trace_is_about_a_person_or_secret() {
     let contact = json!({"name": "Quendolin Zwirn", "email": "zwirn@example.org", "language": "en", "unwanted": [],
         "address": {"street": "Nadelweg 7", "postcode": "Q9Q-7Z7", "city": "Fadenburg", "country": "AT"}});
     Call::new(reqwest::Method::PUT, "/v1/customers/me").customer(ALICE).json(&contact).check(200, "").await;
-    let id = placed(Call::post("/v1/orders").customer(ALICE).key("of a person")).await;
+    let id = placed(Call::post("/v1/orders").customer(ALICE).key("of-a-person")).await;
     tree(shop, &trace_of(&id), &OF_AN_ORDER).await;
     let told = format!("{:?}", shop.traces.spans());
     let secrets = fs::read_to_string(shop.data.join("secrets.json")).expect("the shop's secrets");

@@ -32,6 +32,11 @@ fn signed(secret: &str, body: &str, ago: i64) -> String {
     format!("t={seconds},v1={}", hex::encode(mac.finalize().into_bytes()))
 }
 
+/// A signature as the gateway of this shop makes it.
+pub(crate) fn signed_now(shop: &Shop, body: &str) -> String {
+    signed(&secrets(shop).1, body, 0)
+}
+
 #[tokio::test]
 async fn who_signs_with_the_gateways_secret_now_is_believed_and_nobody_else() {
     let (_, secret) = secrets(shop().await);
@@ -62,6 +67,20 @@ async fn who_signs_with_the_gateways_secret_now_is_believed_and_nobody_else() {
     Call::post(PATH).header("content-type", "text/plain").body(EVENT).check(415, "json_only").await;
     let large = "x".repeat(70_000);
     hear(&signed(&secret, &large, 0), &large).check(413, "body_too_large").await;
+}
+
+/// What the runbook says to paste.
+#[tokio::test]
+async fn the_private_gateways_secret_is_found_as_the_runbook_says() {
+    let runbook =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../RUNBOOK.md")).expect("the runbook");
+    let line =
+        runbook.lines().find(|line| line.trim_start().starts_with("printf 'webhook ")).expect("the line");
+    let mut shell = std::process::Command::new("sh");
+    let printed = shell.args(["-c", line]).env("DATA", &shop().await.data).output().expect("a shell");
+    let secret = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
+    assert_eq!(secret, secrets(shop().await).1, "{printed:?}");
+    Call::post(PATH).header("stripe-signature", signed(&secret, EVENT, 0)).raw(EVENT).check(204, "").await;
 }
 
 /// Gives money of an order back at the gateway, as somebody with its dashboard could.

@@ -100,7 +100,7 @@ impl Outside {
         let request = self.http.post(url).bearer_auth(&self.secret).body(pairs.join("&"));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let answer = request
-            .header("idempotency-key", format!("planted {of:?} {currency}"))
+            .header("idempotency-key", format!("planted-{}-{currency}", of.unwrap_or("nobody")))
             .send()
             .await
             .expect("the gateway");

@@ -11,6 +11,6 @@ mod work;
 
 pub use metrics::{Metrics, MetricsError};
 pub use module::{HeldSlots, Module, Reconciler};
-pub use telemetry::{LogFormat, Telemetry};
+pub use telemetry::{LogFilter, LogFormat, Telemetry, is_coloured};
 pub use traces::{TraceSettings, TraceVariable, collects_traces, head, trace_variables};
 pub use work::Work;

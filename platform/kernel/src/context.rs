@@ -31,7 +31,8 @@ pub enum Role {
     Customer,
     /// Runs the shop.
     Staff,
-    /// Another program that reads for the shop; it sees what staff see, and changes nothing.
+    /// Another program that reads for the shop; it sees what staff see, but nothing with a name in it (mails, contacts), and changes
+    /// nothing.
     Service,
     /// The shop itself: saga, reconcilers, consumers.
     System,

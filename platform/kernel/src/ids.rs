@@ -56,15 +56,15 @@ impl FromStr for CustomerId {
     }
 }
 
-/// A product's stock-keeping unit: 1 to 32 of `A-Z a-z 0-9 . _ -`.
+/// A product's stock-keeping unit: 1 to 32 of `A-Z a-z 0-9 . _ -`, and not dots alone: as a part of a path `.` and `..` mean others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[A-Za-z0-9._-]{1,32}$")]
+#[schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[.]*[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 pub struct Sku(String);
 
 /// Why a text is no [`Sku`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a SKU is 1 to 32 letters, digits, dots, dashes or underscores")]
+#[error("a SKU is 1 to 32 letters, digits, dots, dashes or underscores, and not dots alone")]
 pub struct ParseSkuError;
 
 impl Sku {
@@ -80,7 +80,8 @@ impl TryFrom<String> for Sku {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let fits = (1..=32).contains(&text.len());
         let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if fits && plain { Ok(Self(text)) } else { Err(ParseSkuError) }
+        let dots_alone = text.bytes().all(|b| b == b'.');
+        if fits && plain && !dots_alone { Ok(Self(text)) } else { Err(ParseSkuError) }
     }
 }
 
@@ -163,10 +164,12 @@ mod tests {
 
     #[test]
     fn skus_and_quantities_are_parsed_not_trusted() {
-        for bad in ["", "a b", "é", "x'--", &"x".repeat(33)] {
+        for bad in ["", "a b", "é", "x'--", ".", "..", "...", &"x".repeat(33)] {
             assert_eq!(bad.parse::<Sku>(), Err(ParseSkuError), "{bad:?}");
         }
-        assert!("P1234.x_y-z".parse::<Sku>().is_ok());
+        for good in ["P1234.x_y-z", "..x", "x..", "-"] {
+            assert!(good.parse::<Sku>().is_ok(), "{good}");
+        }
         for bad in [0, -1, i64::MIN, i64::MAX, Quantity::MAX + 1] {
             assert_eq!(Quantity::try_from(bad), Err(QuantityError), "{bad}");
         }

@@ -12,7 +12,7 @@ const IN_ORDER: &str = "select 0::float4 as rank, sku, name, category, descripti
      order by sku limit $3";
 /// The rank is a number of the row and the query alone, so that a page goes on where the one before ended.
 const BY_RANK: &str = "select * from (select ts_rank(document, q) as rank, sku, name, category, description, images, \
-     price_minor, currency, retired, version from product, websearch_to_tsquery('simple', $1) q \
+     price_minor, currency, retired, version from product, websearch_to_tsquery('simple', folded($1)) q \
      where not retired and document @@ q and ($2::text is null or category = $2)) found \
      where $3::float4 is null or rank < $3 or (rank = $3 and sku > $4) order by rank desc, sku limit $5";
 

@@ -410,8 +410,8 @@ pub trait Orders: Send + Sync {
         reason: String,
         context: Context,
     ) -> Answer<OrderView>;
-    /// Orders as they stand; unknown ones are not in the answer.
-    async fn view(&self, orders: Vec<OrderId>) -> Answer<Vec<OrderView>>;
+    /// Orders as they stand; unknown ones, and to a customer who asks (`reader`) those of others, are not in the answer.
+    async fn view(&self, orders: Vec<OrderId>, reader: Option<CustomerId>) -> Answer<Vec<OrderView>>;
     /// The newest orders first, of a read model. Refusal: `read_model_behind`.
     async fn list(&self, which: ListOrders) -> Answer<OrdersPage>;
     /// What was sold, of a read model.

@@ -39,7 +39,7 @@ mod why;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Context, OrderId};
+use banyan_kernel::{Answer, Context, CustomerId, OrderId};
 use banyan_store::{Schema, Signal, Store, StoreError};
 use catalog_api::Catalog;
 use orders_api::{
@@ -146,8 +146,8 @@ impl orders_api::Orders for Orders {
         answer(resolve::resolve(&self.log, self.store.clock(), order, how, reason, &context).await)
     }
 
-    async fn view(&self, orders: Vec<OrderId>) -> Answer<Vec<OrderView>> {
-        answer(view::view(&self.log, self.store.pool(), &orders).await)
+    async fn view(&self, orders: Vec<OrderId>, reader: Option<CustomerId>) -> Answer<Vec<OrderView>> {
+        answer(view::view(&self.log, self.store.pool(), &orders, reader).await)
     }
 
     async fn list(&self, which: ListOrders) -> Answer<OrdersPage> {

@@ -37,7 +37,7 @@ pub(crate) async fn why(
 }
 
 /// Of those that have a row and no history that holds.
-pub(crate) async fn unbelieved(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<Why>, StoreError> {
+async fn unbelieved(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<Why>, StoreError> {
     if orders.is_empty() {
         return Ok(Vec::new());
     }

@@ -124,5 +124,5 @@ async fn facts_come_in_pages_of_orders() {
         after = end;
     }
     assert_eq!(seen.len(), 3);
-    assert!(matches!(world.orders.view(seen).await, Answer::Done(views) if views.len() == 3));
+    assert!(matches!(world.orders.view(seen, None).await, Answer::Done(views) if views.len() == 3));
 }

@@ -98,10 +98,14 @@ async fn an_order_whose_history_was_changed_is_put_off_and_keeps_nobody() {
         .await
         .expect("the row");
     assert!(why.0.is_some_and(|why| why.contains("history")) && why.1 == 1);
-    let view = world.orders.view(vec![sound]).await;
+    let view = world.orders.view(vec![sound], None).await;
     assert!(matches!(view, Answer::Done(views) if views[0].state == OrderState::Cancelled));
-    let view = world.orders.view(vec![changed]).await;
+    let view = world.orders.view(vec![changed], None).await;
     assert!(matches!(view, Answer::Broken(_)), "it is there: {view:?}");
+    let stranger = Some(banyan_kernel::CustomerId(uuid::Uuid::from_u128(7)));
+    for order in [changed, sound] {
+        assert_eq!(world.orders.view(vec![order], stranger).await, Answer::Done(Vec::new()), "another's");
+    }
     let Answer::Done(why) = world.orders.why(changed).await else { panic!("it is there") };
     assert!(why.state == OrderState::Stuck && why.cause.is_some_and(|cause| cause.contains("history")));
     world.clock.advance_micros(61_000_000);
