@@ -31,8 +31,8 @@ pub(crate) struct World {
     refunds_of_intent: HashMap<String, Vec<Refund>>,
     shipments: HashMap<String, Shipment>,
     shipments_of_reference: HashMap<String, Vec<String>>,
-    /// In the order of their booking.
-    shipments_booked: Vec<String>,
+    /// Shipment and count within it, in the order of their booking.
+    parcels_booked: Vec<(String, usize)>,
     lines_of_order: HashMap<String, Vec<u64>>,
     seen: HashSet<u128>,
 }
@@ -48,7 +48,7 @@ impl World {
             refunds_of_intent: HashMap::new(),
             shipments: HashMap::new(),
             shipments_of_reference: HashMap::new(),
-            shipments_booked: Vec::new(),
+            parcels_booked: Vec::new(),
             lines_of_order: HashMap::new(),
             seen: HashSet::new(),
         }
@@ -96,10 +96,10 @@ impl World {
         ids.iter().rev().filter_map(|id| self.shipments.get(id))
     }
 
-    /// The shipments booked after so many others; none, where there are not so many.
-    pub(crate) fn shipments_from(&self, count: usize) -> Option<impl Iterator<Item = &Shipment>> {
-        let ids = self.shipments_booked.get(count..)?;
-        Some(ids.iter().filter_map(|id| self.shipments.get(id)))
+    /// The parcels booked after so many others; none, where there are not so many.
+    pub(crate) fn parcels_from(&self, count: usize) -> Option<impl Iterator<Item = (&Shipment, usize)>> {
+        let parcels = self.parcels_booked.get(count..)?;
+        Some(parcels.iter().filter_map(|(id, parcel)| Some((self.shipments.get(id)?, *parcel))))
     }
 
     /// Where the lines of an order begin.
@@ -148,7 +148,8 @@ impl World {
     fn put_shipment(&mut self, shipment: &Shipment) {
         let known = self.shipments.insert(shipment.id.clone(), shipment.clone()).is_some();
         if !known {
-            self.shipments_booked.push(shipment.id.clone());
+            let parcels = (0..shipment.parcels()).map(|parcel| (shipment.id.clone(), parcel));
+            self.parcels_booked.extend(parcels);
             let ids = self.shipments_of_reference.entry(shipment.reference.clone()).or_default();
             ids.push(shipment.id.clone());
         }

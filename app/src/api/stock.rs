@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
 };
-use banyan_kernel::{Context, Line, OrderId, Sku};
+use banyan_kernel::{Context, Line, OrderId, Place, Sku};
 use banyan_net::{Principal, Problem};
 use inventory_api::{
     AdjustStock, Availability, Finding, RECEIPT_LINES_MAX, ReceiveStock, StockLevel, StockMovement, refusals,
@@ -34,6 +34,10 @@ pub(crate) struct Receipt {
     /// Each product once.
     #[schema(min_items = 1, max_items = 200)]
     lines: Vec<WantedLine>,
+    /// Where it was put: `main`, or where it stands already, if nothing is said. A product stands at one place; it moves to another
+    /// with the first receipt there once nothing of it is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
 }
 
 /// Books a delivery into stock (staff).
@@ -49,7 +53,7 @@ pub(crate) struct Receipt {
         (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
-        (status = 422, description = "Invalid lines, a product that the catalogue does not know, or the key was used with others.", body = Problem),
+        (status = 422, description = "Invalid lines, a product that the catalogue does not know or of which some is left at another place, or the key was used with others.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again with the same key.", body = Problem),
     )
@@ -67,7 +71,8 @@ pub(crate) async fn receive_stock(
     let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
     let key = format!("{}/{key}", principal.0);
     let context = Context { actor: principal.0, trace };
-    let batch = vec![ReceiveStock { key, lines: receipt.lines.iter().cloned().map(Line::from).collect() }];
+    let lines = receipt.lines.iter().cloned().map(Line::from).collect();
+    let batch = vec![ReceiveStock { key, lines, place: receipt.place.clone() }];
     let answer = api.inventory.receive(context, batch).await.pop();
     let answer = answer.ok_or_else(|| Problem::unavailable("inventory did not answer"))?;
     let received = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;

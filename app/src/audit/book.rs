@@ -26,8 +26,8 @@ pub(super) struct Done {
     pub(super) cancelled: u32,
     /// Of the money that moved.
     pub(super) currencies: BTreeSet<String>,
-    /// What is on its way: the carrier's id and the number on the parcel.
-    pub(super) parcels: BTreeMap<String, String>,
+    /// What is on its way: the carrier's id, and the numbers on its parcels.
+    pub(super) parcels: BTreeMap<String, Vec<String>>,
 }
 
 /// The book as far as it was read, added up for the orders that were not judged yet.
@@ -56,12 +56,20 @@ struct Entry {
     id: Option<String>,
     amount_minor: i64,
     currency: Option<String>,
-    shipment: Option<Parcel>,
+    shipment: Option<Shipment>,
 }
 
 #[derive(Deserialize)]
-struct Parcel {
+struct Shipment {
     tracking: String,
+    #[serde(default)]
+    further: Vec<String>,
+}
+
+impl Shipment {
+    fn numbers(self) -> Vec<String> {
+        [self.tracking].into_iter().chain(self.further).collect()
+    }
 }
 
 impl<'a> Book<'a> {
@@ -121,7 +129,7 @@ impl<'a> Book<'a> {
             "refunded" => done.refunded_minor += amount_minor,
             "shipment_booked" => {
                 done.booked += 1;
-                done.parcels.insert(id, shipment.map(|parcel| parcel.tracking).unwrap_or_default());
+                done.parcels.insert(id, shipment.map(Shipment::numbers).unwrap_or_default());
             }
             "shipment_cancelled" => {
                 done.cancelled += 1;

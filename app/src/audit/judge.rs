@@ -162,8 +162,8 @@ fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>)
         let is = words(facts.shipment.as_ref());
         audit.violated("once", format!("{id} was shipped, and its shipment is {is}"));
     }
+    parcels(audit, facts, order, done);
     let Some(done) = done else { return };
-    parcel(audit, facts, done);
     if done.captured_minor - done.refunded_minor != owed {
         audit.violated(
             "money",
@@ -192,17 +192,30 @@ fn currency(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>
     }
 }
 
-/// The parcel that the shop tells its customer of is the one that the carrier has.
-fn parcel(audit: &mut Audit, facts: &Facts, done: &Done) {
+/// The parcels that the shop tells its customer of are the ones that the carrier has, one for each place where their goods stood.
+fn parcels(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
     let Some(shipment) = &facts.shipment else { return };
-    let (Some(id), Some(tracking)) = (&shipment.carrier_id, &shipment.tracking) else {
-        audit.violated("once", format!("{} was shipped, and its parcel has no number", facts.id));
+    let (id, told) = (facts.id, order.tracking.join(", "));
+    let Some(shipped) = shipment.carrier_id.as_ref().filter(|_| !shipment.tracking.is_empty()) else {
+        audit.violated("once", format!("{id} was shipped, and its parcel has no number"));
         return;
     };
-    if done.parcels.get(id) != Some(tracking) {
-        let had = done.parcels.iter().map(|(id, tracking)| format!("{id}, {tracking}")).collect::<Vec<_>>();
-        let had = if had.is_empty() { "none".to_owned() } else { had.join("; ") };
-        let what = format!("{} was shipped as {id}, {tracking}, and the carrier's book has {had}", facts.id);
+    let packed = shipment.tracking.join(", ");
+    if told != packed {
+        audit.violated("once", format!("{id} was shipped as {packed}, and its customer was told of {told}"));
+    }
+    let places = order.parcels().len();
+    if shipment.tracking.len() != places {
+        let parcels = shipment.tracking.len();
+        let what = format!("{id} was shipped in {parcels} parcels, and its goods stood at {places} places");
+        audit.violated("once", what);
+    }
+    let Some(done) = done else { return };
+    if done.parcels.get(shipped) != Some(&shipment.tracking) {
+        let had = done.parcels.iter().map(|(id, numbers)| format!("{id}, {}", numbers.join(", ")));
+        let had = had.collect::<Vec<_>>().join("; ");
+        let had = if had.is_empty() { "none".to_owned() } else { had };
+        let what = format!("{id} was shipped as {shipped}, {packed}, and the carrier's book has {had}");
         audit.violated("once", what);
     }
 }

@@ -28,7 +28,8 @@ pub(super) async fn stock(common: &Common, command: StockCommand) -> Result<Exit
     let level = get(format!("/v1/stock/{sku}")).await?;
     let number = |name: &str| level[name].as_i64().unwrap_or_default();
     say!(
-        "{sku}: {} free, {} kept for orders, {} shipped; {} received, {} written off",
+        "{sku}, at {}: {} free, {} kept for orders, {} shipped; {} received, {} written off",
+        text(&level["place"]),
         number("on_hand"),
         number("reserved"),
         number("shipped"),

@@ -53,18 +53,44 @@ async fn put(shop: &Shop, currency: Currency, run: u32, chunk: &[Product]) -> Re
     send(shop, "/v1/products", &format!("replay-{run}-products"), &json!({ "products": products })).await
 }
 
-/// Products that start with nothing are not delivered.
+const RECEIPTS: &str = "/v1/stock/receipts";
+/// Where what must stay cold stands.
+const COLD_STORE: &str = "cold-store";
+/// The beginnings of such categories.
+const COLD: [&str; 2] = ["FROZEN", "SEAFOOD"];
+
+fn is_cold(product: &Product) -> bool {
+    COLD.iter().any(|cold| product.category.starts_with(cold))
+}
+
+/// What is cold is received at the cold store, so that a basket with something else in it goes in two parcels. Products that start
+/// with nothing are not delivered.
 async fn receive(shop: &Shop, file_id: &str, run: u32, chunk: &[Product]) -> Result<(), Error> {
-    let lines: Vec<Value> = chunk
-        .iter()
-        .filter(|product| product.stock > 0)
-        .map(|product| json!({"sku": product.sku, "quantity": product.stock}))
-        .collect();
-    if lines.is_empty() {
-        return Ok(());
+    let in_stock = chunk.iter().filter(|product| product.stock > 0);
+    let (cold, other): (Vec<&Product>, Vec<&Product>) = in_stock.partition(|product| is_cold(product));
+    let series = format!("replay-{run}-stock-{file_id}");
+    for (products, place) in [(other, None), (cold, Some(COLD_STORE))] {
+        if products.is_empty() {
+            continue;
+        }
+        let sent = send(shop, RECEIPTS, &series, &receipt(&products, place)).await;
+        if sent.is_err() && place.is_some() {
+            // Some of it may be left where it was received before there was a cold store: then it goes there.
+            send(shop, RECEIPTS, &series, &receipt(&products, None)).await?;
+        } else {
+            sent?;
+        }
     }
-    send(shop, "/v1/stock/receipts", &format!("replay-{run}-stock-{file_id}"), &json!({ "lines": lines }))
-        .await
+    Ok(())
+}
+
+fn receipt(products: &[&Product], place: Option<&str>) -> Value {
+    let line = |product: &&Product| json!({"sku": product.sku, "quantity": product.stock});
+    let mut receipt = json!({ "lines": products.iter().map(line).collect::<Vec<_>>() });
+    if let Some(place) = place {
+        receipt["place"] = place.into();
+    }
+    receipt
 }
 
 /// The key hangs on the run and the content: the same delivery twice is one, an edited one is another.

@@ -26,6 +26,8 @@ pub(super) struct Book {
     pub(super) answers: BTreeMap<(String, String, String), Value>,
     /// Statuses to give to the next order requests instead of an answer.
     pub(super) troubles: VecDeque<u16>,
+    /// What is received stands elsewhere already.
+    pub(super) stands_elsewhere: bool,
     /// Orders never end.
     pub(super) stands_still: bool,
     /// Looks at open orders so far.
@@ -125,6 +127,9 @@ async fn products(State(books): State<Books>, headers: HeaderMap, body: Bytes) -
 async fn receipts(State(books): State<Books>, headers: HeaderMap, body: Bytes) -> Response {
     let mut book = books.0.lock().unwrap();
     let request = book.note("/v1/stock/receipts", &headers, &body);
+    if book.stands_elsewhere && request.body["place"].is_string() {
+        return problem(422, "stands_elsewhere");
+    }
     book.once(request, |_| json!({}))
 }
 

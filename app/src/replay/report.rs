@@ -54,6 +54,9 @@ pub struct Report {
     pub yardstick: Option<Yardstick>,
     /// What the shipped orders brought in, minor units.
     pub revenue_minor: i64,
+    /// How many of the shipped orders went in several parcels.
+    #[serde(default)]
+    pub split: u64,
     /// Of the revenue.
     pub currency: Currency,
     /// Orders to look at.
@@ -148,6 +151,7 @@ impl Report {
             shipped_per_s: ledger.shipped_per_s,
             yardstick: yardstick(options.yardstick_per_s, ledger.shipped_per_s),
             revenue_minor: ledger.revenue_minor,
+            split: ledger.split,
             currency: header.currency,
             exit,
         }

@@ -42,6 +42,8 @@ pub(super) struct Standing {
     pub(super) asked_again: bool,
     #[serde(default)]
     pub(super) compensated: bool,
+    #[serde(default)]
+    pub(super) parcels: i32,
 }
 
 /// The first order found of a kind that is worth a look.
@@ -65,6 +67,8 @@ pub(super) struct Ledger {
     pub(super) shipped_per_s: Option<f64>,
     pub(super) revenue_minor: i64,
     pub(super) shipped: BTreeSet<OrderId>,
+    /// How many of them went in several parcels.
+    pub(super) split: u64,
     pub(super) compensated: Option<Found>,
     pub(super) asked_again: Option<Found>,
     pub(super) slowest: Option<Found>,
@@ -169,6 +173,7 @@ impl Follow {
         self.tally.shipped += 1;
         self.shipping.record(found.took);
         self.ledger.shipped.insert(found.order);
+        self.ledger.split += u64::from(standing.parcels > 1);
         self.ledger.revenue_minor = self.ledger.revenue_minor.saturating_add(order.total_minor);
         if self.ledger.slowest.is_none_or(|slowest| slowest.took < found.took) {
             self.ledger.slowest = Some(found);

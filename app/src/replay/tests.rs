@@ -109,6 +109,22 @@ async fn a_replay_brings_in_the_catalogue_plays_every_basket_and_follows_it_to_i
 }
 
 #[tokio::test]
+async fn what_must_stay_cold_is_received_at_the_cold_store_unless_it_stands_elsewhere() {
+    let stage = Stage::new().await;
+    let mut lines = small_file();
+    lines.insert(1, product("P3", 4).replace("DAIRY", "FROZEN GROCERY"));
+    play(stage.options(&lines)).await;
+    stage.shop.book().stands_elsewhere = true;
+    play(Options { run: 2, ..stage.options(&lines) }).await;
+    let book = stage.shop.book();
+    let receipts: Vec<Value> = book.asked("/v1/stock/receipts").into_iter().map(|asked| asked.body).collect();
+    let warm = json!({"lines": [{"sku": "P1", "quantity": 9}]});
+    let cold = json!({"lines": [{"sku": "P3", "quantity": 4}], "place": "cold-store"});
+    let there = json!({"lines": [{"sku": "P3", "quantity": 4}]});
+    assert_eq!(receipts, [warm.clone(), cold.clone(), warm, cold, there]);
+}
+
+#[tokio::test]
 async fn the_same_run_again_doubles_nothing_and_another_run_is_another_series() {
     let stage = Stage::new().await;
     let first = play(stage.options(&small_file())).await;
@@ -302,7 +318,7 @@ fn the_report_reads_like_this() {
         "acceptance": {"count": 2448, "p50_ms": 8.25, "p90_ms": 20.0, "p99_ms": 55.5, "p999_ms": 90.0, "max_ms": 91.0},
         "shipping": {"count": 2310, "p50_ms": 120.0, "p90_ms": 400.0, "p99_ms": 2100.4, "p999_ms": 5000.0, "max_ms": 12345.6},
         "accepted_per_s": 812.34, "shipped_per_s": 640.1, "yardstick": {"per_s": 2000.0, "ratio": 0.32005},
-        "revenue_minor": 5_812_345, "currency": "USD",
+        "revenue_minor": 5_812_345, "split": 81, "currency": "USD",
         "look_at": [{"what": "the slowest to be shipped (12346 ms)", "order": order(7)}, {"what": "compensated", "order": null}],
         "exit": "empty_cell"
     }))
@@ -312,7 +328,7 @@ fn the_report_reads_like_this() {
       2,450 baskets: 2,448 accepted, 2 refused, 12 asked again, 2,310 shipped, 137 cancelled, 1 stuck, 1 lines skipped
       first-time orders: accepted 812.3/s, shipped 640.1/s, 0.32 of the yardstick
       placed to shipped: p50 120 ms, p90 400 ms, p99 2100 ms, p99.9 5000 ms
-      revenue 58,123.45 USD from 2,310 shipped orders
+      revenue 58,123.45 USD from 2,310 shipped orders, 81 of them in several parcels
 
     Baskets by outcome
       shipped                                          2,310  94.29 %

@@ -33,7 +33,12 @@ impl Report {
                 rate(self.shipped_per_s)
             ),
             format!("  placed to shipped: {}", short(self.shipping)),
-            format!("  revenue {} from {} shipped orders", self.revenue(), grouped(self.tally.shipped)),
+            format!(
+                "  revenue {} from {} shipped orders, {} of them in several parcels",
+                self.revenue(),
+                grouped(self.tally.shipped),
+                grouped(self.split)
+            ),
         ];
         lines.join("\n")
     }

@@ -106,6 +106,7 @@ async fn staff_bodies_are_checked_as_well() {
         ("/v1/stock/receipts", json!({"lines": []})),
         ("/v1/stock/receipts", json!({"lines": [{"sku": "apple", "quantity": 0}]})),
         ("/v1/stock/receipts", json!({"lines": [{"sku": "apple", "quantity": 1, "colour": "red"}]})),
+        ("/v1/stock/receipts", json!({"lines": [{"sku": "apple", "quantity": 1}], "place": "The North"})),
     ];
     for (path, body) in &cases {
         Call::post(path).staff().key("bad").json(body).check(422, "invalid_body").await;

@@ -58,6 +58,14 @@ impl ShopClient {
     /// # Panics
     /// When the shop refuses.
     pub async fn stock(&self, skus: &[&str], quantity: u32) {
+        self.stock_at("main", skus, quantity).await;
+    }
+
+    /// As [`Self::stock`], at a place.
+    ///
+    /// # Panics
+    /// When the shop refuses.
+    pub async fn stock_at(&self, place: &str, skus: &[&str], quantity: u32) {
         let token = self.staff_token().await;
         let product = |sku: &&str| json!({"sku": sku, "name": sku, "category": "LAB", "price_minor": 250, "currency": "EUR"});
         let products: Vec<Value> = skus.iter().map(product).collect();
@@ -65,7 +73,7 @@ impl ShopClient {
         let key = format!("stock-{}-{quantity}", skus.join("-"));
         for (path, body) in [
             ("/v1/products", json!({ "products": products })),
-            ("/v1/stock/receipts", json!({ "lines": lines })),
+            ("/v1/stock/receipts", json!({ "lines": lines, "place": place })),
         ] {
             let (status, answer) = self.post(path, &token, &key, &body).await;
             assert!(status < 300, "{path}: {status} {answer}");

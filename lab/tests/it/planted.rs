@@ -36,7 +36,9 @@ struct Scene {
 impl Scene {
     async fn new(stage: &Stage) -> Self {
         let shop = stage.shop("shop", ShopOptions::default()).await;
-        shop.stock(&["APPLE", "PEAR"], 100).await;
+        // Each order is two parcels.
+        shop.stock(&["APPLE"], 100).await;
+        shop.stock_at("north", &["PEAR"], 100).await;
         let wish = |n: usize| Wish::of("ada", &format!("order {n}"), &["APPLE", "PEAR"]);
         let orders = shop.place_all((0..ORDERS).map(wish).collect(), 4).await;
         shop.settled(&orders, SETTLE).await.unwrap();
@@ -146,7 +148,9 @@ async fn violations_are_found_and_named() {
 
     in_payments(&scene).await;
 
-    for change in ["tracking = 'elsewhere'", "carrier_id = 'shp_another'"] {
+    let another =
+        r#"further = (further::jsonb || '[{"place":"south","items":1,"tracking":"another"}]')::json"#;
+    for change in ["tracking = 'elsewhere'", "carrier_id = 'shp_another'", "further = null", another] {
         let (plant, mend) = changed("shipping.shipment", &of(7), change);
         scene.check("once", order(7), plant, mend).await;
     }

@@ -1,6 +1,6 @@
 //! Identifiers and counts, parsed at the edge: a value of these types is a valid one.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -151,6 +151,97 @@ pub struct Line {
     pub quantity: Quantity,
 }
 
+/// Where stock stands: a warehouse, a cold store. Most shops have one, and never name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[a-z0-9-]{1,32}$", example = "main")]
+pub struct Place(String);
+
+/// Why a text is no [`Place`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a place is 1 to 32 small letters, digits or dashes")]
+pub struct ParsePlaceError;
+
+impl Place {
+    /// Where stock stands of which nobody said where.
+    pub const MAIN: &str = "main";
+
+    /// The text of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self(Self::MAIN.to_owned())
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = ParsePlaceError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits = (1..=32).contains(&text.len());
+        let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits && plain { Ok(Self(text)) } else { Err(ParsePlaceError) }
+    }
+}
+
+impl FromStr for Place {
+    type Err = ParsePlaceError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.0
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where products stand: those that stand elsewhere than at [`Place::MAIN`] are named. So whoever says nothing says `main`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct Places(BTreeMap<Sku, Place>);
+
+impl Places {
+    /// Whether all stands at `main`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where a product stands.
+    #[must_use]
+    pub fn of(&self, sku: &Sku) -> Place {
+        self.0.get(sku).cloned().unwrap_or_default()
+    }
+
+    /// What leaves together: one group of lines per place, in the order of the places' names.
+    #[must_use]
+    pub fn parcels(&self, lines: impl IntoIterator<Item = Line>) -> BTreeMap<Place, Vec<Line>> {
+        let mut parcels: BTreeMap<Place, Vec<Line>> = BTreeMap::new();
+        for line in lines {
+            parcels.entry(self.of(&line.sku)).or_default().push(line);
+        }
+        parcels
+    }
+}
+
+impl FromIterator<(Sku, Place)> for Places {
+    fn from_iter<T: IntoIterator<Item = (Sku, Place)>>(places: T) -> Self {
+        Self(places.into_iter().filter(|(_, place)| place.as_str() != Place::MAIN).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +264,22 @@ mod tests {
         for bad in [0, -1, i64::MIN, i64::MAX, Quantity::MAX + 1] {
             assert_eq!(Quantity::try_from(bad), Err(QuantityError), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_stands_at_one_place_leaves_in_one_parcel() {
+        for bad in ["", "Main", "a b", "a_b", "é", &"x".repeat(33)] {
+            assert_eq!(bad.parse::<Place>(), Err(ParsePlaceError), "{bad:?}");
+        }
+        let line = |sku: &str| Line { sku: sku.parse().unwrap(), quantity: Quantity(1) };
+        let places = [("a", "north"), ("b", "main"), ("c", "north")];
+        let places: Places =
+            places.map(|(sku, place)| (sku.parse().unwrap(), place.parse().unwrap())).into_iter().collect();
+        assert_eq!(serde_json::to_string(&places).unwrap(), r#"{"a":"north","c":"north"}"#);
+        let parcels = places.parcels(["a", "b", "c", "d"].map(line));
+        let parcels: Vec<(&str, Vec<Line>)> =
+            parcels.iter().map(|(place, lines)| (place.as_str(), lines.clone())).collect();
+        assert_eq!(parcels, [("main", vec![line("b"), line("d")]), ("north", vec![line("a"), line("c")])]);
+        assert!(Places::default().is_empty());
     }
 }

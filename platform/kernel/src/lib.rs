@@ -17,7 +17,9 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use command::{Command, CommandId, ParseCommandIdError};
 pub use context::{Actor, Context, ParseTraceParentError, Role, TRACED, TraceParent};
 pub use envelope::{Envelope, Sequenced, event_id};
-pub use ids::{CustomerId, Line, OrderId, ParseSkuError, Quantity, QuantityError, Sku};
+pub use ids::{
+    CustomerId, Line, OrderId, ParsePlaceError, ParseSkuError, Place, Places, Quantity, QuantityError, Sku,
+};
 pub use money::{Currency, Money, MoneyError};
 pub use slot::{SLOTS, slot_of, stable_hash};
 

@@ -1,4 +1,4 @@
-//! `POST /carrier/v1/shipments`: have a parcel fetched.
+//! `POST /carrier/v1/shipments`: have parcels fetched, all of one call or none.
 
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ const MOST_LINES: usize = 1_000;
 struct BookShipment {
     reference: String,
     customer: Option<String>,
+    parcels: usize,
 }
 
 /// Books a shipment.
@@ -42,7 +43,11 @@ impl BookShipment {
         let customer = text(object, "customer")?;
         let goods = object.get("lines").or(object.get("parcels")).and_then(Value::as_array);
         match goods.map(Vec::len) {
-            Some(1..=MOST_LINES) => Ok(Self { reference, customer }),
+            // What is not said to be packed in several is packed in one.
+            Some(count @ 1..=MOST_LINES) => {
+                let parcels = if object.contains_key("lines") { 1 } else { count };
+                Ok(Self { reference, customer, parcels })
+            }
             _ => Err("lines (or parcels) is a list of 1 to 1000".to_owned()),
         }
     }
@@ -65,11 +70,13 @@ impl Ask for BookShipment {
         if stamp.refuse {
             return Ok(Effect::ShipmentRefused { reference: self.reference.clone() });
         }
+        let tracking = stamp.id("BNY").to_uppercase();
         let shipment = Shipment {
             id: stamp.id("shp"),
             reference: self.reference.clone(),
             customer: self.customer.clone(),
-            tracking: stamp.id("BNY").to_uppercase(),
+            further: (2..=self.parcels).map(|n| format!("{tracking}-{n}")).collect(),
+            tracking,
             cancelled: false,
             created: stamp.at.unix_timestamp(),
         };

@@ -1,4 +1,4 @@
-//! `POST /carrier/v1/shipments/{id}/cancel`: have a parcel not fetched.
+//! `POST /carrier/v1/shipments/{id}/cancel`: have none of its parcels fetched.
 
 use std::sync::Arc;
 

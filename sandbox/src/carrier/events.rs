@@ -27,23 +27,24 @@ pub(crate) async fn events(State(sandbox): State<Arc<Sandbox>>, call: LookUp) ->
 
 /// Parcels arrive in the order in which they were booked, so that a position is a count of them.
 fn page(sandbox: &Sandbox, world: &World, after: usize, now: i64) -> Answer {
-    let Some(parcels) = world.shipments_from(after) else {
+    let Some(parcels) = world.parcels_from(after) else {
         let message = format!("Nothing stands at {after}: these are not the events you know.");
         return Answer::problem(StatusCode::BAD_REQUEST, "no_such_position", message);
     };
     let (mut data, mut next, mut more) = (Vec::<Value>::new(), after, false);
-    for parcel in parcels {
-        let Some(fate) = parcel.fate(&sandbox.config, now) else { break };
+    for (shipment, parcel) in parcels {
+        let Some(fate) = shipment.fate(parcel, &sandbox.config, now) else { break };
         if data.len() == MOST {
             more = true;
             break;
         }
         next += 1;
-        if !parcel.cancelled {
+        if !shipment.cancelled {
             data.push(json!({
                 "position": next,
-                "shipment": parcel.id,
-                "reference": parcel.reference,
+                "shipment": shipment.id,
+                "tracking": shipment.tracking(parcel),
+                "reference": shipment.reference,
                 "status": fate.status,
                 "at": fate.at,
             }));

@@ -92,6 +92,37 @@ async fn parcels_arrive_in_their_order_and_some_come_back() {
 }
 
 #[tokio::test]
+async fn several_parcels_are_booked_at_once_and_each_arrives_for_itself() {
+    let outside = Outside::tweaked(|config| config.deliver_after_s = Some(60)).await;
+    let ask = async |key: &str, goods: serde_json::Value| {
+        let mut body = json!({"reference": key, "metadata": {"order": key, "attempt": 1}});
+        body.as_object_mut().unwrap().extend(goods.as_object().unwrap().clone());
+        let request = outside.request(Method::POST, "/carrier/v1/shipments").header("Idempotency-Key", key);
+        got(request.json(&body)).await
+    };
+    let parcels = json!({"parcels": [{"items": 2}, {"items": 1, "place": "north"}]});
+    let split = ask("split", parcels.clone()).await;
+    assert_eq!(ask("split", parcels).await.body, split.body, "a repeat");
+    let whole = ask("whole", json!({"lines": [{"sku": "A"}, {"sku": "B"}]})).await;
+    let numbers = |body: &serde_json::Value| -> Vec<String> {
+        let parcels = body["parcels"].as_array().unwrap().iter();
+        parcels.map(|parcel| parcel["tracking"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((numbers(&split.body).len(), numbers(&whole.body).len()), (2, 1));
+    assert_eq!(split.body["tracking"], numbers(&split.body)[0]);
+    outside.clock.pass(Duration::from_secs(60));
+    let page = outside.get("/carrier/v1/events?after=0").await;
+    let told = page.body["data"].as_array().unwrap().iter();
+    let told: Vec<(i64, &str)> = told
+        .map(|event| (event["position"].as_i64().unwrap(), event["tracking"].as_str().unwrap()))
+        .collect();
+    let [first, second] = &numbers(&split.body)[..] else { panic!("two") };
+    assert_eq!(told, [(1, &first[..]), (2, &second[..]), (3, &numbers(&whole.body)[0][..])]);
+    let rest = outside.get("/carrier/v1/events?after=1").await;
+    assert_eq!(rest.body["data"][0]["tracking"], *second, "a page may begin within a shipment");
+}
+
+#[tokio::test]
 async fn a_quote_is_no_booking() {
     let outside = Outside::start().await;
     let quotes = outside.get("/carrier/v1/quotes?items=3&currency=EUR").await;

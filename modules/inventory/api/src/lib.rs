@@ -1,7 +1,7 @@
 //! Contract of inventory: how much there is, and for whom it is kept.
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Context, Line, OrderId, Sku, Timestamp};
+use banyan_kernel::{Answer, Command, Context, Line, OrderId, Place, Places, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -32,6 +32,9 @@ pub struct StockReserved {
     #[serde(with = "banyan_kernel::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
+    /// Where it stands, as it did when it was reserved: what stands at two places cannot leave in one parcel.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub places: Places,
 }
 
 /// Make a held reservation firm: it no longer expires. Guarded by its expiry.
@@ -61,6 +64,10 @@ pub struct ReceiveStock {
     pub key: String,
     /// What came, each SKU once, at most [`RECEIPT_LINES_MAX`].
     pub lines: Vec<Line>,
+    /// Where it was put. A product stands at one place: nothing said is where it stands already, and another place is taken only
+    /// where nothing of it is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// Most lines of one receipt.
@@ -88,6 +95,9 @@ pub struct StockLevel {
     pub received: i64,
     /// Written off.
     pub adjusted: i64,
+    /// Where it stands.
+    #[serde(default)]
+    pub place: Place,
 }
 
 /// Told when stock is kept for an order. Public. Subject: the order.
@@ -239,6 +249,8 @@ pub mod refusals {
     pub const UNKNOWN_PRODUCT: &str = "unknown_product";
     /// Fewer would be free than nothing: some are kept for orders.
     pub const BELOW_ZERO: &str = "below_zero";
+    /// Received at one place while some of it is left at another.
+    pub const STANDS_ELSEWHERE: &str = "stands_elsewhere";
     /// The key came before with other lines, or another finding.
     pub const KEY_REUSED: &str = "key_reused";
 }
@@ -254,7 +266,7 @@ pub trait Inventory: Send + Sync {
     /// Gives stock back; the command's id is the id of the [`ReserveStock`] that it undoes.
     /// Refusal: `already_shipped`.
     async fn release(&self, batch: Vec<Command<ReleaseStock>>) -> Vec<Answer<StockReleased>>;
-    /// Books what came in. Refusal: `key_reused`.
+    /// Books what came in. Refusals: `key_reused`, `stands_elsewhere`.
     async fn receive(&self, context: Context, batch: Vec<ReceiveStock>) -> Vec<Answer<StockReceived>>;
     /// The levels of these products; one never received is not in the answer.
     async fn levels(&self, skus: Vec<Sku>) -> Answer<Vec<StockLevel>>;

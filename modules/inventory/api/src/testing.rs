@@ -6,4 +6,4 @@ mod words;
 
 pub use conformance::{UnderTest, conformance};
 pub use fake::FakeInventory;
-pub use words::{confirm, context, lines, order, receipt, release, reserve, sku};
+pub use words::{confirm, context, lines, order, receipt, receipt_at, release, reserve, sku};

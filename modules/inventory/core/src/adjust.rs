@@ -8,7 +8,8 @@ use sqlx::FromRow;
 use crate::{levels::LevelRow, stock};
 
 const KNOWN: &str = "select sku, quantity, counted, reason from adjustment where key = $1";
-const LEVEL: &str = "select sku, on_hand, reserved, shipped, received, adjusted from stock where sku = $1";
+const LEVEL: &str =
+    "select sku, on_hand, reserved, shipped, received, adjusted, place from stock where sku = $1";
 const INSERT: &str = "insert into adjustment (key, sku, quantity, counted, reason, actor, at) \
      values ($1, $2, $3, $4, $5, $6, $7)";
 const SHIFT: &str = "update stock set on_hand = on_hand + $2, adjusted = adjusted - $2 where sku = $1";

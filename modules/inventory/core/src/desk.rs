@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_kernel::{Answer, Command, Context, Json, OrderId, Sku, Timestamp};
+use banyan_kernel::{Answer, Command, Context, Json, OrderId, Places, Sku, Timestamp};
 use banyan_store::{Locks, Store, StoreError, Tell, Write, by_halves};
 use futures::future::BoxFuture;
 use inventory_api::InventoryReleased;
 use serde::Serialize;
 
 use crate::{
-    reservation::{self, Reservation, ReservationState, unfold},
-    stock::{self, Move},
+    reservation::{self, Lines, Reservation, ReservationState, unfold},
+    stock::{self, Move, Stock},
 };
 
 /// What caused a change: its id, and who in which trace.
@@ -29,8 +29,8 @@ pub(crate) type Decide<B, R> = fn(&mut Desk, &Command<B>) -> Answer<R>;
 pub(crate) struct Desk {
     /// When this write is decided.
     pub now: Timestamp,
-    /// What is still free of the SKUs that were asked for.
-    pub on_hand: BTreeMap<Sku, i64>,
+    /// What is still free of the SKUs that were asked for, and where it stands.
+    pub stock: BTreeMap<Sku, Stock>,
     read: BTreeMap<OrderId, Reservation>,
     rows: BTreeMap<OrderId, Reservation>,
     told: Vec<Tell>,
@@ -80,14 +80,21 @@ impl Desk {
     /// Reads the rows of locked orders.
     pub async fn read(write: &mut Write, orders: &[OrderId], now: Timestamp) -> Result<Self, StoreError> {
         let read = reservation::read(write, orders).await?;
-        Ok(Self { now, on_hand: BTreeMap::new(), rows: read.clone(), read, told: Vec::new() })
+        Ok(Self { now, stock: BTreeMap::new(), rows: read.clone(), read, told: Vec::new() })
     }
 
     /// Locks and counts what is free of SKUs.
     async fn count(&mut self, write: &mut Write, skus: BTreeSet<Sku>) -> Result<(), StoreError> {
         stock::lock(write, &skus).await?;
-        self.on_hand = stock::on_hand(write, skus).await?;
+        self.stock = stock::read(write, skus).await?;
         Ok(())
+    }
+
+    /// Where lines that were counted stand; none, where all of them stand at `main`.
+    pub fn places_of(&self, lines: &Lines) -> Option<Places> {
+        let place = |sku: &Sku| Some((sku.clone(), self.stock.get(sku)?.place.clone()));
+        let places: Places = lines.keys().filter_map(place).collect();
+        (!places.is_empty()).then_some(places)
     }
 
     /// The order's row as it stands by now.
@@ -146,7 +153,7 @@ impl Desk {
     pub async fn write(&self, write: &mut Write) -> Result<(), StoreError> {
         let moves = self.moves();
         // Whoever counted has locked what it can move.
-        stock::lock(write, moves.keys().copied().filter(|sku| !self.on_hand.contains_key(*sku))).await?;
+        stock::lock(write, moves.keys().copied().filter(|sku| !self.stock.contains_key(*sku))).await?;
         let (mut gone, mut new, mut moved_on) = (Vec::new(), Vec::new(), Vec::new());
         for (order, was, row) in self.changes() {
             match was {

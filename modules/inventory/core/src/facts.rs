@@ -30,7 +30,7 @@ const VIOLATIONS: &str = "with receipts as ( \
          select sku, coalesce(on_hand, 0) as on_hand, coalesce(reserved, 0) as reserved, \
              coalesce(shipped, 0) as shipped, coalesce(received, 0) as received, \
              coalesce(adjusted, 0) as adjusted, coalesce(receipts.n, 0) as receipts, \
-             coalesce(kept, 0) as kept, coalesce(gone, 0) as gone, coalesce(found, 0) as found \
+             coalesce(place, 'main') as place, coalesce(kept, 0) as kept, coalesce(gone, 0) as gone, coalesce(found, 0) as found \
          from stock full join receipts using (sku) full join moved using (sku) full join found using (sku)) \
      select * from judged where on_hand + reserved + shipped <> received - adjusted \
      or least(on_hand, reserved, shipped, received) < 0 or adjusted <> -found \
@@ -146,7 +146,7 @@ impl fmt::Display for ReservationFact {
 
 impl fmt::Display for StockViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StockLevel { sku, on_hand, reserved, shipped, received, adjusted } = &self.level;
+        let StockLevel { sku, on_hand, reserved, shipped, received, adjusted, .. } = &self.level;
         write!(f, "{sku}: on hand {on_hand} + reserved {reserved} + shipped {shipped}, ")?;
         write!(f, "received {received} - adjusted {adjusted}; ")?;
         write!(f, "receipts {}, kept for orders {}, gone {}", self.receipts, self.kept, self.gone)

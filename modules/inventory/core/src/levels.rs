@@ -1,11 +1,11 @@
 //! Levels: how much there is.
 
-use banyan_kernel::Sku;
+use banyan_kernel::{Place, Sku};
 use banyan_store::{Store, StoreError};
 use inventory_api::StockLevel;
 use sqlx::FromRow;
 
-const LEVELS: &str = "select sku, on_hand, reserved, shipped, received, adjusted from stock \
+const LEVELS: &str = "select sku, on_hand, reserved, shipped, received, adjusted, place from stock \
      where sku = any($1) order by sku";
 
 /// A row of stock.
@@ -18,12 +18,14 @@ pub(crate) struct LevelRow {
     shipped: i64,
     received: i64,
     adjusted: i64,
+    #[sqlx(try_from = "String")]
+    place: Place,
 }
 
 impl From<LevelRow> for StockLevel {
     fn from(row: LevelRow) -> Self {
-        let LevelRow { sku, on_hand, reserved, shipped, received, adjusted } = row;
-        Self { sku, on_hand, reserved, shipped, received, adjusted }
+        let LevelRow { sku, on_hand, reserved, shipped, received, adjusted, place } = row;
+        Self { sku, on_hand, reserved, shipped, received, adjusted, place }
     }
 }
 

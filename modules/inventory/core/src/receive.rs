@@ -1,8 +1,8 @@
 //! Receive: goods came in, each delivery once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_kernel::{Answer, Context, Json, Sku, Timestamp};
+use banyan_kernel::{Answer, Context, Json, Place, Sku, Timestamp};
 use banyan_store::{Locks, Store, StoreError, Tell, Write, by_halves};
 use futures::future::BoxFuture;
 use inventory_api::{GoodsReceived, ReceiveStock, StockReceived, refusals};
@@ -11,18 +11,32 @@ use sqlx::types::Json as SqlJson;
 use crate::{
     adjust::{changes, subject},
     reservation::{Lines, fold, json},
-    stock,
+    stock::{self, Stock},
 };
 
-const READ: &str = "select key, lines from receipt where key = any($1) order by key";
-const INSERT: &str = "insert into receipt (key, lines, at, actor) \
-     select key, lines::json, $3, $4 from unnest($1::text[], $2::text[]) as t(key, lines)";
-const ADD: &str = "insert into stock (sku, on_hand, received) \
-     select sku, quantity, quantity from unnest($1::text[], $2::int8[]) as t(sku, quantity) \
+const READ: &str = "select key, lines, place from receipt where key = any($1) order by key";
+const INSERT: &str = "insert into receipt (key, lines, place, at, actor) \
+     select key, lines::json, place, $4, $5 from unnest($1::text[], $2::text[], $3::text[]) as t(key, lines, place)";
+const ADD: &str = "insert into stock (sku, on_hand, received, place) \
+     select sku, quantity, quantity, place from unnest($1::text[], $2::int8[], $3::text[]) as t(sku, quantity, place) \
      on conflict (sku) do update set on_hand = stock.on_hand + excluded.on_hand, \
-     received = stock.received + excluded.received";
+     received = stock.received + excluded.received, place = excluded.place";
 
-type Receipts = BTreeMap<String, Lines>;
+/// What came, and where it was said to be put.
+#[derive(Clone, PartialEq)]
+struct Receipt {
+    lines: Lines,
+    place: Option<Place>,
+}
+
+type Receipts = BTreeMap<String, Receipt>;
+
+/// What a batch is decided on.
+struct Shelf {
+    known: Receipts,
+    new: Receipts,
+    stock: BTreeMap<Sku, Stock>,
+}
 
 /// Books deliveries, by halves where PostgreSQL refuses. Answers in the order asked.
 pub(crate) async fn run(
@@ -42,33 +56,77 @@ async fn book(
 ) -> Result<Vec<Answer<StockReceived>>, StoreError> {
     let keys: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
     let mut write = store.begin(&Locks::none().and("receipt", &keys)).await?;
-    let mut known = read(&mut write, &keys).await?;
-    let mut new = Receipts::new();
-    let answers = items.iter().map(|item| decide(&mut known, &mut new, item)).collect();
-    if !new.is_empty() {
-        insert(&mut write, store, context, &new).await?;
+    let known = read(&mut write, &keys).await?;
+    let unknown = items.iter().filter(|item| !known.contains_key(&item.key));
+    let skus: BTreeSet<Sku> =
+        unknown.flat_map(|item| item.lines.iter().map(|line| line.sku.clone())).collect();
+    stock::lock(&mut write, &skus).await?;
+    let stock = stock::read(&mut write, skus).await?;
+    let mut shelf = Shelf { known, new: Receipts::new(), stock };
+    let answers = items.iter().map(|item| decide(&mut shelf, item)).collect();
+    if !shelf.new.is_empty() {
+        insert(&mut write, store, context, &shelf).await?;
     }
     write.commit().await?;
     Ok(answers)
 }
 
 async fn read(write: &mut Write, keys: &[&str]) -> Result<Receipts, StoreError> {
-    let rows: Vec<(String, SqlJson<Lines>)> =
+    let rows: Vec<(String, SqlJson<Lines>, Option<String>)> =
         sqlx::query_as(READ).bind(keys).fetch_all(write.connection()).await?;
-    Ok(rows.into_iter().map(|(key, lines)| (key, lines.0)).collect())
+    let receipt = |(key, lines, place): (String, SqlJson<Lines>, Option<String>)| {
+        let place = place.map(Place::try_from).transpose();
+        let place = place.map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok((key, Receipt { lines: lines.0, place }))
+    };
+    rows.into_iter().map(receipt).collect()
 }
 
-fn decide(known: &mut Receipts, new: &mut Receipts, item: &ReceiveStock) -> Answer<StockReceived> {
+fn decide(shelf: &mut Shelf, item: &ReceiveStock) -> Answer<StockReceived> {
     let Some(lines) = fold(&item.lines) else {
         return Answer::Broken("a receipt has at least one line and names each SKU once".to_owned());
     };
-    match known.get(&item.key) {
-        Some(first) if *first == lines => Answer::Done(StockReceived { repeated: true }),
-        Some(_) => Answer::rejected(refusals::KEY_REUSED, "this key came before with other lines"),
-        None => {
-            known.insert(item.key.clone(), lines.clone());
-            new.insert(item.key.clone(), lines);
-            Answer::Done(StockReceived { repeated: false })
+    let receipt = Receipt { lines, place: item.place.clone() };
+    match shelf.known.get(&item.key) {
+        Some(first) if *first == receipt => return Answer::Done(StockReceived { repeated: true }),
+        Some(_) => {
+            return Answer::rejected(
+                refusals::KEY_REUSED,
+                "this key came before with other lines, or another place",
+            );
+        }
+        None => {}
+    }
+    if let Some(why) = shelf.elsewhere(&receipt) {
+        return Answer::rejected(refusals::STANDS_ELSEWHERE, why);
+    }
+    shelf.put(&receipt);
+    shelf.known.insert(item.key.clone(), receipt.clone());
+    shelf.new.insert(item.key.clone(), receipt);
+    Answer::Done(StockReceived { repeated: false })
+}
+
+impl Shelf {
+    /// Which product is left at another place, and how many of it.
+    fn elsewhere(&self, receipt: &Receipt) -> Option<String> {
+        let place = receipt.place.as_ref()?;
+        let left = |sku: &Sku| {
+            let stock = self.stock.get(sku).filter(|stock| stock.place != *place)?;
+            let left = stock.on_hand + stock.reserved;
+            (left > 0).then(|| {
+                format!("{left} of {sku} stand at {}, and a product stands at one place", stock.place)
+            })
+        };
+        receipt.lines.keys().find_map(left)
+    }
+
+    fn put(&mut self, receipt: &Receipt) {
+        for (sku, quantity) in &receipt.lines {
+            let stock = self.stock.entry(sku.clone()).or_default();
+            stock.on_hand += quantity.get();
+            if let Some(place) = &receipt.place {
+                stock.place = place.clone();
+            }
         }
     }
 }
@@ -77,27 +135,28 @@ async fn insert(
     write: &mut Write,
     store: &Store,
     context: &Context,
-    new: &Receipts,
+    Shelf { new, stock, .. }: &Shelf,
 ) -> Result<(), StoreError> {
     let mut sums: BTreeMap<&Sku, i64> = BTreeMap::new();
-    for (sku, quantity) in new.values().flatten() {
+    for (sku, quantity) in new.values().flat_map(|receipt| &receipt.lines) {
         *sums.entry(sku).or_default() += quantity.get();
     }
-    stock::lock(write, sums.keys().copied()).await?;
+    let now = store.clock().now();
     sqlx::query(INSERT)
         .bind(new.keys().map(String::as_str).collect::<Vec<_>>())
-        .bind(new.values().map(json).collect::<Vec<_>>())
-        .bind(store.clock().now())
+        .bind(new.values().map(|receipt| json(&receipt.lines)).collect::<Vec<_>>())
+        .bind(new.values().map(|receipt| receipt.place.as_ref().map(Place::as_str)).collect::<Vec<_>>())
+        .bind(now)
         .bind(context.actor.to_string())
         .execute(write.connection())
         .await?;
     sqlx::query(ADD)
         .bind(sums.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
         .bind(sums.values().copied().collect::<Vec<_>>())
+        .bind(sums.keys().filter_map(|sku| Some(stock.get(*sku)?.place.as_str())).collect::<Vec<_>>())
         .execute(write.connection())
         .await?;
-    let now = store.clock().now();
-    let told: Vec<Tell> = new.iter().map(|(key, lines)| told(key, lines, context, now)).collect();
+    let told: Vec<Tell> = new.iter().map(|(key, receipt)| told(key, &receipt.lines, context, now)).collect();
     write.tell(&told).await
 }
 

@@ -41,6 +41,7 @@ fn tombstone(desk: &Desk, command: &Command<ReleaseStock>) -> Reservation {
         attempt: command.id.attempt,
         state: ReservationState::Cancelled,
         lines: Lines::new(),
+        places: None,
         expires_at: desk.now,
         reason: Some(command.body.reason.clone()),
         detail: None,

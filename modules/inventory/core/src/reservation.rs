@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use banyan_kernel::{Line, OrderId, Quantity, Sku, Timestamp, slot_of};
+use banyan_kernel::{Line, OrderId, Places, Quantity, Sku, Timestamp, slot_of};
 use banyan_store::{StoreError, Write};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 /// In the order of ids, as they were locked.
-const READ: &str = "select order_id, attempt, state, lines, expires_at, reason, detail, version, orders_seen, \
+const READ: &str = "select order_id, attempt, state, lines, places, expires_at, reason, detail, version, orders_seen, \
      traceparent from reservation where order_id = any($1) order by order_id";
 
 /// Another attempt takes the row's place; rare, so it may cost two statements.
 const CLEAR: &str = "delete from reservation where order_id = any($1)";
 
 const INSERT: &str = "insert into reservation (order_id, slot, attempt, state, lines, expires_at, reason, detail, \
-     version, orders_seen, traceparent) \
-     select order_id, slot, attempt, state, lines::json, expires_at, reason, detail, version, seen, trace \
+     version, orders_seen, traceparent, places) \
+     select order_id, slot, attempt, state, lines::json, expires_at, reason, detail, version, seen, trace, places::json \
      from unnest($1::uuid[], $2::int2[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], \
-     $8::text[], $9::int8[], $10::int8[], $11::text[]) \
-     as t(order_id, slot, attempt, state, lines, expires_at, reason, detail, version, seen, trace)";
+     $8::text[], $9::int8[], $10::int8[], $11::text[], $12::text[]) \
+     as t(order_id, slot, attempt, state, lines, expires_at, reason, detail, version, seen, trace, places)";
 
 /// Guarded by the state that was decided from, and a confirmation by the expiry. The order's lock makes both
 /// true already: should it ever not, the write ends here.
@@ -62,6 +62,9 @@ pub(crate) struct Reservation {
     pub state: ReservationState,
     #[sqlx(json)]
     pub lines: Lines,
+    /// Where they stood when they were reserved.
+    #[sqlx(json(nullable))]
+    pub places: Option<Places>,
     pub expires_at: Timestamp,
     /// The refusal's code, or why it was released.
     pub reason: Option<String>,
@@ -168,6 +171,9 @@ pub(crate) async fn insert(write: &mut Write, rows: &[(OrderId, &Reservation)]) 
         .bind(all(rows, |row| row.version))
         .bind(all(rows, |row| row.orders_seen))
         .bind(all(rows, |row| row.traceparent.as_deref()))
+        .bind(all(rows, |row| {
+            row.places.as_ref().map(|places| serde_json::to_string(places).unwrap_or_default())
+        }))
         .execute(write.connection())
         .await?;
     Ok(())

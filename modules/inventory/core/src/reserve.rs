@@ -46,7 +46,10 @@ fn first_answer(row: &Reservation) -> Answer<StockReserved> {
             Answer::rejected(row.reason.clone().unwrap_or_default(), row.detail.clone().unwrap_or_default())
         }
         ReservationState::Cancelled => Answer::Rejected(Refusal::cancelled()),
-        _ => Answer::Done(StockReserved { expires_at: row.expires_at }),
+        _ => Answer::Done(StockReserved {
+            expires_at: row.expires_at,
+            places: row.places.clone().unwrap_or_default(),
+        }),
     }
 }
 
@@ -57,6 +60,7 @@ fn attempt(desk: &mut Desk, command: &Command<ReserveStock>, lines: Lines) -> An
     let row = Reservation {
         attempt: command.id.attempt,
         state: if lacking.is_none() { ReservationState::Held } else { ReservationState::Refused },
+        places: desk.places_of(&lines),
         lines,
         expires_at: command.body.expires_at,
         reason: lacking.as_ref().map(|_| refusals::OUT_OF_STOCK.to_owned()),
@@ -77,7 +81,7 @@ fn attempt(desk: &mut Desk, command: &Command<ReserveStock>, lines: Lines) -> An
 /// Which SKU lacks how many.
 fn lacking(desk: &Desk, lines: &Lines) -> Option<String> {
     let lacks = |(sku, quantity): (&Sku, &Quantity)| {
-        let more = quantity.get() - desk.on_hand.get(sku).copied().unwrap_or(0);
+        let more = quantity.get() - desk.stock.get(sku).map_or(0, |stock| stock.on_hand);
         (more > 0).then(|| format!("{sku} lacks {more}"))
     };
     let lacking: Vec<String> = lines.iter().filter_map(lacks).collect();
@@ -88,7 +92,7 @@ fn lacking(desk: &Desk, lines: &Lines) -> Option<String> {
 fn keep(desk: &mut Desk, command: &Command<ReserveStock>, row: Reservation) {
     let order = command.id.order;
     for (sku, quantity) in &row.lines {
-        *desk.on_hand.entry(sku.clone()).or_default() -= quantity.get();
+        desk.stock.entry(sku.clone()).or_default().on_hand -= quantity.get();
     }
     let event = InventoryReserved { order, lines: unfold(&row.lines) };
     desk.put(order, row);

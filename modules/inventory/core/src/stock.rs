@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_kernel::{Sku, stable_hash};
+use banyan_kernel::{Place, Sku, stable_hash};
 use banyan_store::{StoreError, Write};
-use sqlx::Error;
+use sqlx::{Error, FromRow};
 
 /// Everybody who changes stock locks its SKUs here and not with `Locks`, which are taken when a write
 /// begins: which SKUs a release, an expiry or a shipment is about is known only once the reservation was
@@ -15,12 +15,28 @@ const LOCK_NAME: &[u8] = b"inventory/stock";
 /// How many locks all SKUs share: bounds PostgreSQL's lock table, as in `Locks`.
 const LOCK_BUCKETS: u64 = 2_048;
 
-const ON_HAND: &str = "select sku, on_hand from stock where sku = any($1) order by sku";
+const READ: &str = "select sku, on_hand, reserved, place from stock where sku = any($1) order by sku";
 
 /// What is kept or shipped comes from on_hand, what is given back returns there: the sum stays.
 const MOVE: &str = "update stock s set on_hand = s.on_hand - t.reserved - t.shipped, \
      reserved = s.reserved + t.reserved, shipped = s.shipped + t.shipped \
      from unnest($1::text[], $2::int8[], $3::int8[]) as t(sku, reserved, shipped) where s.sku = t.sku";
+
+/// What there is of one SKU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
+pub(crate) struct Stock {
+    pub on_hand: i64,
+    pub reserved: i64,
+    #[sqlx(try_from = "String")]
+    pub place: Place,
+}
+
+#[derive(FromRow)]
+struct Row {
+    sku: String,
+    #[sqlx(flatten)]
+    stock: Stock,
+}
 
 /// What comes on top of reserved and shipped of one SKU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,22 +56,19 @@ pub(crate) async fn lock(write: &mut Write, skus: impl IntoIterator<Item = &Sku>
     Ok(())
 }
 
-/// How much is free of each of these SKUs; 0 of one that was never received.
-pub(crate) async fn on_hand(
-    write: &mut Write,
-    skus: BTreeSet<Sku>,
-) -> Result<BTreeMap<Sku, i64>, StoreError> {
+/// How much is free of each of these SKUs, and where; nothing, at `main`, of one that was never received.
+pub(crate) async fn read(write: &mut Write, skus: BTreeSet<Sku>) -> Result<BTreeMap<Sku, Stock>, StoreError> {
     if skus.is_empty() {
         return Ok(BTreeMap::new());
     }
     let names: Vec<&str> = skus.iter().map(Sku::as_str).collect();
-    let rows: Vec<(String, i64)> = sqlx::query_as(ON_HAND).bind(names).fetch_all(write.connection()).await?;
-    let found: BTreeMap<String, i64> = rows.into_iter().collect();
-    let count = |sku: Sku| {
-        let count = found.get(sku.as_str()).copied().unwrap_or(0);
-        (sku, count)
+    let rows: Vec<Row> = sqlx::query_as(READ).bind(names).fetch_all(write.connection()).await?;
+    let mut found: BTreeMap<String, Stock> = rows.into_iter().map(|row| (row.sku, row.stock)).collect();
+    let stock = |sku: Sku| {
+        let stock = found.remove(sku.as_str()).unwrap_or_default();
+        (sku, stock)
     };
-    Ok(skus.into_iter().map(count).collect())
+    Ok(skus.into_iter().map(stock).collect())
 }
 
 /// Moves stock of locked SKUs, in one statement.

@@ -3,18 +3,18 @@
 use banyan_kernel::{Currency, CustomerId, Money, OrderId, Timestamp, slot_of};
 use banyan_store::{StoreError, Write};
 use notifications_api::{Kind, MailId, Sending};
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json as SqlJson};
 use uuid::Uuid;
 
 const INSERT: &str = "insert into mail (order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, slot, \
-     orders_seen, open, sending, next_try_at) \
-     select o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, seen is not null, $12, $13 \
+     orders_seen, open, sending, next_try_at, tracking) \
+     select o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, seen is not null, $12, $13, tracking::json \
      from unnest($1::uuid[], $2::text[], $3::int4[], $4::uuid[], $5::timestamptz[], $6::int8[], $7::text[], \
-     $8::int8[], $9::text[], $10::int2[], $11::int8[]) \
-     as t(o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen) \
+     $8::int8[], $9::text[], $10::int2[], $11::int8[], $14::text[]) \
+     as t(o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, tracking) \
      on conflict do nothing";
 const FIRST: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries from mail where order_id = any($1) and kind = 'confirmed'";
+     tries, tracking from mail where order_id = any($1) and kind = 'confirmed'";
 
 /// What is told, as it is kept.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Mail {
     pub(crate) amount: Money,
     pub(crate) pieces: i64,
     pub(crate) cause: Option<String>,
+    /// What the parcels are followed by, where it tells of them.
+    pub(crate) tracking: Vec<String>,
     /// On the first mail of an order: the last of orders' events applied.
     pub(crate) orders_seen: Option<i64>,
     pub(crate) sending: Sending,
@@ -35,7 +37,8 @@ pub(crate) struct Mail {
 impl Mail {
     /// Another mail about the same order.
     pub(crate) fn about(&self, kind: Kind, at: Timestamp) -> Self {
-        Self { id: MailId { kind, n: 0, ..self.id }, at, cause: None, orders_seen: None, ..self.clone() }
+        let (cause, tracking, orders_seen) = (None, Vec::new(), None);
+        Self { id: MailId { kind, n: 0, ..self.id }, at, cause, tracking, orders_seen, ..self.clone() }
     }
 }
 
@@ -46,6 +49,7 @@ impl FromRow<'_, PgRow> for Mail {
         let unknown = |what: &str| sqlx::Error::Decode(what.to_owned().into());
         let currency: Currency = currency.parse().map_err(|_| unknown("currency"))?;
         let kind = Kind::parse(&kind).ok_or_else(|| unknown("kind"))?;
+        let tracking: Option<SqlJson<Vec<String>>> = row.try_get("tracking")?;
         let id = MailId { order: OrderId(row.try_get("order_id")?), kind, n: row.try_get("n")? };
         Ok(Self {
             id,
@@ -54,6 +58,7 @@ impl FromRow<'_, PgRow> for Mail {
             amount: Money { minor: row.try_get("amount_minor")?, currency },
             pieces: row.try_get("pieces")?,
             cause: row.try_get("cause")?,
+            tracking: tracking.map(|tracking| tracking.0).unwrap_or_default(),
             orders_seen: row.try_get("orders_seen")?,
             sending: parse_sending(&sending).ok_or_else(|| unknown("sending"))?,
             tries: row.try_get("tries")?,
@@ -80,6 +85,11 @@ pub(crate) async fn first(
     Ok(sqlx::query_as(FIRST).bind(ids).fetch_all(connection).await?)
 }
 
+/// As rows keep it; a list of texts always has a JSON form.
+fn tracking(mail: &Mail) -> Option<String> {
+    (!mail.tracking.is_empty()).then(|| serde_json::to_string(&mail.tracking).unwrap_or_default())
+}
+
 /// Puts mails into the mailbox; one that is there already stays as it is. To be sent, where there is a server.
 pub(crate) async fn insert(write: &mut Write, mails: &[Mail], is_sent: bool) -> Result<(), StoreError> {
     if mails.is_empty() {
@@ -103,6 +113,7 @@ pub(crate) async fn insert(write: &mut Write, mails: &[Mail], is_sent: bool) -> 
         .bind(all(mails, |m| m.orders_seen))
         .bind(if is_sent { "due" } else { "kept" })
         .bind(due)
+        .bind(all(mails, tracking))
         .execute(write.connection())
         .await?;
     Ok(())

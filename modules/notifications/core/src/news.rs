@@ -21,7 +21,8 @@ struct News {
     source: &'static str,
     event: &'static str,
     mail: Kind,
-    read: fn(&Envelope) -> Result<Told, serde_json::Error>,
+    /// None, where there is nothing to tell yet.
+    read: fn(&Envelope) -> Result<Option<Told>, serde_json::Error>,
 }
 
 /// What an event says.
@@ -40,7 +41,8 @@ const REFUNDED: News = News {
     mail: Kind::Refunded,
     read: |event| {
         let PaymentRefunded { order, amount } = serde_json::from_value(event.data.clone())?;
-        Ok(Told { order, n: i32::try_from(event.sequence).unwrap_or(i32::MAX), amount: Some(amount) })
+        let n = i32::try_from(event.sequence).unwrap_or(i32::MAX);
+        Ok(Some(Told { order, n, amount: Some(amount) }))
     },
 };
 
@@ -50,8 +52,9 @@ const DELIVERED: News = News {
     event: ShipmentDelivered::KIND,
     mail: Kind::Delivered,
     read: |event| {
-        let ShipmentDelivered { order, .. } = serde_json::from_value(event.data.clone())?;
-        Ok(Told { order, n: 0, amount: None })
+        // Of several parcels, the last one that their customer had to wait for.
+        let ShipmentDelivered { order, whole, .. } = serde_json::from_value(event.data.clone())?;
+        Ok(whole.then_some(Told { order, n: 0, amount: None }))
     },
 };
 
@@ -70,7 +73,7 @@ impl NewsConsumer {
         Self { news: &REFUNDED, store, is_sent }
     }
 
-    /// Of parcels that their customers have; as [`Self::of_refunds`].
+    /// Of orders that their customers have; as [`Self::of_refunds`].
     #[must_use]
     pub fn of_deliveries(store: Store, is_sent: bool) -> Self {
         Self { news: &DELIVERED, store, is_sent }
@@ -88,7 +91,8 @@ impl NewsConsumer {
             return Ok(Applied::Skipped);
         }
         let Told { order, n, amount } = match (self.news.read)(event) {
-            Ok(told) => told,
+            Ok(Some(told)) => told,
+            Ok(None) => return Ok(Applied::Skipped),
             Err(error) => return Ok(Applied::Poison(format!("the event cannot be read: {error}"))),
         };
         let Some(first) = first.get(&order) else {

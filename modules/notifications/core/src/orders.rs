@@ -126,12 +126,17 @@ fn told(first: Option<&Mail>, order: OrderId, event: &Envelope) -> Result<Option
                 amount: created.total,
                 pieces: created.lines.iter().map(|line| line.quantity.get()).sum(),
                 cause: None,
+                tracking: Vec::new(),
                 orders_seen: Some(event.sequence),
                 sending: Sending::Kept,
                 tries: 0,
             }))
         }
-        OrderShipped::KIND => Ok(Some(first.ok_or_else(unknown)?.about(Kind::Shipped, event.time))),
+        OrderShipped::KIND => {
+            let shipped: OrderShipped = serde_json::from_value(event.data.clone()).map_err(unreadable)?;
+            let mail = first.ok_or_else(unknown)?.about(Kind::Shipped, event.time);
+            Ok(Some(Mail { tracking: shipped.tracking, ..mail }))
+        }
         OrderCancelled::KIND => {
             let cancelled: OrderCancelled = serde_json::from_value(event.data.clone()).map_err(unreadable)?;
             let mail = first.ok_or_else(unknown)?.about(Kind::Cancelled, event.time);

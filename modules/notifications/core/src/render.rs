@@ -49,6 +49,7 @@ impl Templates {
             amount => amount(mail, language),
             pieces => mail.pieces,
             cause => mail.cause.as_deref(),
+            tracking => &mail.tracking,
         };
         let whole = self.fill(&name, &values);
         let (subject, text) = whole.split_once('\n').unwrap_or((&whole, ""));
@@ -106,6 +107,7 @@ mod tests {
             amount: Money { minor: 12_305, currency: "EUR".parse().expect("a currency") },
             pieces: 3,
             cause: (kind == Kind::Cancelled).then(|| "out_of_stock".to_owned()),
+            tracking: Vec::new(),
             orders_seen: None,
             sending: Sending::Kept,
             tries: 0,
@@ -139,6 +141,21 @@ mod tests {
         let mail = templates.render(&mail(Kind::Shipped), Some(&person));
         assert!(!mail.html.contains("<script>") && mail.html.contains("&lt;script&gt;"), "{}", mail.html);
         assert!(mail.text.contains("{{ order }}"), "a name is no template: {}", mail.text);
+    }
+
+    #[test]
+    fn each_parcel_is_named() {
+        for (language, one, two) in [
+            (Language::En, "left our house, and", "left our house in 2 parcels, and"),
+            (Language::De, "haben unser Haus verlassen;", "haben in 2 Paketen unser Haus verlassen;"),
+        ] {
+            for (tracking, expected) in [(vec!["T1"], one), (vec!["T1", "T2"], two)] {
+                let mut mail = mail(Kind::Shipped);
+                mail.tracking = tracking.iter().map(|&number| number.to_owned()).collect();
+                let text = Templates::new().render(&mail, Some(&contact("Ada", language))).text;
+                assert!(text.contains(expected) && text.contains(&tracking.join(", ")), "{text}");
+            }
+        }
     }
 
     #[test]

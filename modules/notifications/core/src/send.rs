@@ -23,7 +23,7 @@ use crate::{Notifications, contact, mail::Mail};
 pub const MAIL_GROUP: &str = "notifications.mail";
 
 const DUE: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries from mail where sending = 'due' and slot = any($1) and next_try_at <= $2 order by next_try_at limit $3";
+     tries, tracking from mail where sending = 'due' and slot = any($1) and next_try_at <= $2 order by next_try_at limit $3";
 /// Still due and still at the tries that were seen: what somebody else took meanwhile is theirs.
 const CLAIM: &str = "update mail m set tries = m.tries + 1, next_try_at = $5 \
      from unnest($1::uuid[], $2::text[], $3::int4[], $4::int4[]) as t(o, kind, n, tries) \

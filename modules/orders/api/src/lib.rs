@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use banyan_kernel::{
-    Actor, Answer, Context, Currency, CustomerId, Json, Line, Money, OrderId, Quantity, Sku, Timestamp,
+    Actor, Answer, Context, Currency, CustomerId, Json, Line, Money, OrderId, Place, Quantity, Sku, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -107,6 +107,17 @@ pub struct Placed {
     pub repeated: bool,
 }
 
+/// What of an order leaves together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrderParcel {
+    /// The tracking number.
+    pub tracking: String,
+    /// Where it was packed.
+    pub place: Place,
+    /// What is in it.
+    pub lines: Vec<Line>,
+}
+
 /// An order as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OrderView {
@@ -123,9 +134,12 @@ pub struct OrderView {
     pub total: Money,
     /// Its lines at the promised prices.
     pub lines: Vec<PricedLine>,
-    /// The parcel's tracking number, once booked.
+    /// The tracking number of its first parcel, once booked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
+    /// Its parcels, once booked: as many as places where its products stood.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parcels: Vec<OrderParcel>,
     /// When it was accepted.
     #[serde(with = "banyan_kernel::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -157,7 +171,7 @@ pub struct OrderSummary {
     /// How many pieces of all products.
     #[schema(minimum = 1)]
     pub pieces: i64,
-    /// The parcel's tracking number, once booked.
+    /// The tracking number of its first parcel, once booked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
     /// When it was accepted.
@@ -294,6 +308,9 @@ pub struct OrderCreated {
 pub struct OrderShipped {
     /// The order.
     pub order: OrderId,
+    /// The tracking numbers of its parcels; empty where it was told before they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracking: Vec<String>,
 }
 
 /// Told when an order was undone whole. Public. Subject: the order.

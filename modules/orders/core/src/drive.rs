@@ -7,12 +7,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use banyan_kernel::{Actor, Answer, Clock, Command, CommandId, Context, OrderId, Timestamp, stable_hash};
+use banyan_kernel::{
+    Actor, Answer, Clock, Command, CommandId, Context, OrderId, Places, Timestamp, stable_hash,
+};
 use banyan_store::StoreError;
 use futures::future::join_all;
 use inventory_api::{ConfirmReservation, Inventory, ReleaseStock, ReserveStock};
 use payments_api::{AuthorisePayment, CapturePayment, Payments, RefundPayment, VoidPayment};
-use shipping_api::{BookShipment, CancelShipment, Shipping};
+use shipping_api::{BookShipment, CancelShipment, ShipmentBookedReply, Shipping, WantedParcel};
 
 use crate::{
     BACK_OFF_MAX,
@@ -77,9 +79,18 @@ pub(crate) enum Planted {
     AttemptUnrecorded,
 }
 
+/// What came of a step that was done.
+#[derive(Default)]
+struct Reply {
+    result: Option<String>,
+    further: Vec<String>,
+    places: Places,
+    asked_again: bool,
+}
+
 /// What a module said to one order.
 enum Heard {
-    Done { result: Option<String>, asked_again: bool },
+    Done(Reply),
     Refused { code: String, detail: String },
     NotYet(String),
     Broken(String),
@@ -88,7 +99,7 @@ enum Heard {
 impl Heard {
     fn name(&self) -> &'static str {
         match self {
-            Self::Done { .. } => "done",
+            Self::Done(_) => "done",
             Self::Refused { .. } => "refused",
             Self::NotYet(_) => "not_yet",
             Self::Broken(_) => "broken",
@@ -264,9 +275,9 @@ impl<L: OrderLog> Driver<L> {
         let (now, attempt, asked) = (self.clock.now(), progress.order.attempt(step), progress.asked);
         measure::answered(step, undo, heard.name());
         let event = match heard {
-            Heard::Done { .. } if undo => OrderEvent::StepUndone { step, attempt },
-            Heard::Done { result, asked_again } => {
-                OrderEvent::StepDone { step, attempt, asked, asked_again, result }
+            Heard::Done(_) if undo => OrderEvent::StepUndone { step, attempt },
+            Heard::Done(Reply { result, further, places, asked_again }) => {
+                OrderEvent::StepDone { step, attempt, asked, asked_again, result, places, further }
             }
             Heard::Refused { code, detail } if undo => {
                 OrderEvent::StepBroken { step, attempt, undo, why: format!("{code}: {detail}") }
@@ -341,39 +352,46 @@ impl<L: OrderLog> Driver<L> {
             (Step::Reserve, false) => {
                 let expires_at = self.clock.now() + self.config.hold;
                 let batch = commands(step, undo, &orders, |order| reserve(order, expires_at));
-                heard(inventory.reserve(batch).await, |_| (None, false))
+                heard(inventory.reserve(batch).await, |reply| Reply {
+                    places: reply.places,
+                    ..Reply::default()
+                })
             }
             (Step::Authorise, false) => {
                 let replies = payments.authorise(commands(step, undo, &orders, authorise)).await;
-                heard(replies, |reply| (Some(reply.reference), reply.asked_again))
+                heard(replies, |reply| Reply {
+                    result: Some(reply.reference),
+                    asked_again: reply.asked_again,
+                    ..Reply::default()
+                })
             }
             (Step::Confirm, false) => {
                 let batch = commands(step, undo, &orders, |_| ConfirmReservation {});
-                heard(inventory.confirm(batch).await, |_| (None, false))
+                heard(inventory.confirm(batch).await, |_| Reply::default())
             }
             (Step::Book, false) => {
                 let replies = shipping.book(commands(step, undo, &orders, book)).await;
-                heard(replies, |reply| (Some(reply.tracking), reply.asked_again))
+                heard(replies, booked)
             }
             (Step::Capture, false) => {
                 let replies = payments.capture(commands(step, undo, &orders, |_| CapturePayment {})).await;
-                heard(replies, |reply| (None, reply.asked_again))
+                heard(replies, |reply| Reply { asked_again: reply.asked_again, ..Reply::default() })
             }
             (Step::Reserve | Step::Confirm, true) => {
                 let batch = commands(step, undo, &orders, |o| ReleaseStock { reason: reason(o) });
-                heard(inventory.release(batch).await, |_| (None, false))
+                heard(inventory.release(batch).await, |_| Reply::default())
             }
             (Step::Authorise, true) => {
                 let batch = commands(step, undo, &orders, |o| VoidPayment { reason: reason(o) });
-                heard(payments.void(batch).await, |_| (None, false))
+                heard(payments.void(batch).await, |_| Reply::default())
             }
             (Step::Book, true) => {
                 let batch = commands(step, undo, &orders, |o| CancelShipment { reason: reason(o) });
-                heard(shipping.cancel(batch).await, |_| (None, false))
+                heard(shipping.cancel(batch).await, |_| Reply::default())
             }
             (Step::Capture, true) => {
                 let batch = commands(step, undo, &orders, |o| RefundPayment { reason: reason(o) });
-                heard(payments.refund(batch).await, |_| (None, false))
+                heard(payments.refund(batch).await, |_| Reply::default())
             }
         }
     }
@@ -403,7 +421,9 @@ fn authorise(order: &Order) -> AuthorisePayment {
 }
 
 fn book(order: &Order) -> BookShipment {
-    BookShipment { customer: order.created.customer, lines: lines(order), orders_sequence: order.told }
+    let parcel = |(place, lines)| WantedParcel { place, lines };
+    let parcels = order.parcels().into_iter().map(parcel).collect();
+    BookShipment { customer: order.created.customer, parcels, orders_sequence: order.told }
 }
 
 fn lines(order: &Order) -> Vec<banyan_kernel::Line> {
@@ -431,12 +451,15 @@ fn shared(orders: &[Progress]) -> Option<Shared> {
     Shared::begin("saga batch", &first.order.trace, orders.len(), &seed)
 }
 
-fn heard<T>(answers: Vec<Answer<T>>, done: impl Fn(T) -> (Option<String>, bool)) -> Vec<Heard> {
+fn booked(reply: ShipmentBookedReply) -> Reply {
+    let mut tracking = reply.tracking.into_iter();
+    let (result, asked_again) = (tracking.next(), reply.asked_again);
+    Reply { result, further: tracking.collect(), asked_again, ..Reply::default() }
+}
+
+fn heard<T>(answers: Vec<Answer<T>>, done: impl Fn(T) -> Reply) -> Vec<Heard> {
     let one = |answer| match answer {
-        Answer::Done(reply) => {
-            let (result, asked_again) = done(reply);
-            Heard::Done { result, asked_again }
-        }
+        Answer::Done(reply) => Heard::Done(done(reply)),
         Answer::Rejected(refusal) => {
             Heard::Refused { code: refusal.code.into_owned(), detail: refusal.detail }
         }

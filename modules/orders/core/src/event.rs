@@ -1,7 +1,7 @@
 //! What is recorded of an order. The names and fields below are stored; they change only by a new schema
 //! version with an upcaster.
 
-use banyan_kernel::{Actor, CustomerId, Json, Money, OrderId};
+use banyan_kernel::{Actor, CustomerId, Json, Money, OrderId, Places};
 use orders_api::{OrderCancelled, OrderCreated, OrderShipped, PricedLine, Resolution};
 use serde::{Deserialize, Serialize, de::value::MapDeserializer};
 
@@ -48,6 +48,12 @@ pub enum OrderEvent {
         /// What it led to: a tracking number, the gateway's reference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<String>,
+        /// Where the products stand that were reserved; before there were places, all stood at `main`.
+        #[serde(default, skip_serializing_if = "Places::is_empty")]
+        places: Places,
+        /// The tracking numbers of the parcels behind the first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        further: Vec<String>,
     },
     /// A module refused a step: the order turns back.
     StepRefused {
@@ -91,7 +97,11 @@ pub enum OrderEvent {
         reason: String,
     },
     /// It was handed over. Public.
-    OrderShipped {},
+    OrderShipped {
+        /// The tracking numbers of its parcels; none in what was recorded before they were told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tracking: Vec<String>,
+    },
     /// All of it was undone. Public.
     OrderCancelled {
         /// Why, as a code.
@@ -153,7 +163,9 @@ impl OrderEvent {
                 let Created { customer, lines, total, .. } = created.clone();
                 (OrderCreated::KIND, serde_json::to_value(OrderCreated { order, customer, lines, total }))
             }
-            Self::OrderShipped {} => (OrderShipped::KIND, serde_json::to_value(OrderShipped { order })),
+            Self::OrderShipped { tracking } => {
+                (OrderShipped::KIND, serde_json::to_value(OrderShipped { order, tracking: tracking.clone() }))
+            }
             Self::OrderCancelled { cause } => {
                 (OrderCancelled::KIND, serde_json::to_value(OrderCancelled { order, cause: cause.clone() }))
             }
@@ -165,7 +177,7 @@ impl OrderEvent {
     /// Whether it leaves the module.
     #[must_use]
     pub fn is_public(&self) -> bool {
-        matches!(self, Self::OrderCreated(_) | Self::OrderShipped {} | Self::OrderCancelled { .. })
+        matches!(self, Self::OrderCreated(_) | Self::OrderShipped { .. } | Self::OrderCancelled { .. })
     }
 }
 

@@ -51,9 +51,14 @@ type About = (Option<Step>, Option<u32>, bool, Option<String>);
 fn about(event: &OrderEvent) -> About {
     match event {
         OrderEvent::OrderCreated(created) => (None, None, false, Some(created.total.to_string())),
-        OrderEvent::StepDone { step, attempt, asked, asked_again, result } => {
+        OrderEvent::StepDone { step, attempt, asked, asked_again, result, further, .. } => {
             let again = (*asked > 0 || *asked_again).then(|| format!("asked {} times", (*asked + 1).max(2)));
-            let cause = [again, result.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ");
+            let cause = [again, result.clone()]
+                .into_iter()
+                .flatten()
+                .chain(further.iter().cloned())
+                .collect::<Vec<_>>()
+                .join(", ");
             (Some(*step), Some(*attempt), false, (!cause.is_empty()).then_some(cause))
         }
         OrderEvent::StepRefused { step, attempt, code, detail } => {
@@ -67,7 +72,7 @@ fn about(event: &OrderEvent) -> About {
         OrderEvent::OrderResolved { how, reason } => {
             (None, None, false, Some(format!("{}: {reason}", how.as_str())))
         }
-        OrderEvent::OrderShipped {} => (None, None, false, None),
+        OrderEvent::OrderShipped { .. } => (None, None, false, None),
         OrderEvent::OrderCancelled { cause } => (None, None, true, Some(cause.clone())),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn placed(orders: usize) {
 pub(crate) fn kept(order: &Order, events: &[Recorded]) {
     for event in events {
         let (end, cause) = match &event.event {
-            OrderEvent::OrderShipped {} => ("shipped", ""),
+            OrderEvent::OrderShipped { .. } => ("shipped", ""),
             OrderEvent::OrderCancelled { cause } => ("cancelled", cause.as_str()),
             _ => continue,
         };

@@ -1,7 +1,9 @@
 //! An order: the fold of its events.
 
-use banyan_kernel::{OrderId, Timestamp, TraceParent};
-use orders_api::{OrderState, Resolution};
+use std::collections::BTreeMap;
+
+use banyan_kernel::{Line, OrderId, Place, Places, Timestamp, TraceParent};
+use orders_api::{OrderState, PricedLine, Resolution};
 
 use crate::{
     chain::{self, Hash, Link},
@@ -69,8 +71,10 @@ pub struct Order {
     pub broken: Option<Broken>,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// The parcel's number.
-    pub tracking: Option<String>,
+    /// Where its products stood when they were reserved.
+    pub places: Places,
+    /// The numbers of its parcels.
+    pub tracking: Vec<String>,
     steps: [(StepState, u32); 5],
 }
 
@@ -115,7 +119,8 @@ impl Order {
             turned_back: None,
             broken: None,
             ended: None,
-            tracking: None,
+            places: Places::default(),
+            tracking: Vec::new(),
             steps: [(StepState::Untouched, 1); 5],
         };
         let first = order.record(OrderEvent::OrderCreated(created), at, actor);
@@ -148,10 +153,12 @@ impl Order {
         (self.hash, self.since) = (hash, at);
         match event {
             OrderEvent::OrderCreated(_) => {}
-            OrderEvent::StepDone { step, result, .. } => {
+            OrderEvent::StepDone { step, result, places, further, .. } => {
                 self.steps[step.index()].0 = StepState::Done;
-                if *step == Step::Book {
-                    self.tracking.clone_from(result);
+                match step {
+                    Step::Reserve => self.places.clone_from(places),
+                    Step::Book => self.tracking = result.iter().chain(further).cloned().collect(),
+                    _ => {}
                 }
             }
             OrderEvent::StepRefused { step, code, .. } => {
@@ -164,7 +171,7 @@ impl Order {
                 self.broken = Some(Broken { step: *step, undo: *undo, why: why.clone() });
             }
             OrderEvent::OrderResolved { how, .. } => self.resolve(*how),
-            OrderEvent::OrderShipped {} | OrderEvent::OrderCancelled { .. } => self.ended = Some(at),
+            OrderEvent::OrderShipped { .. } | OrderEvent::OrderCancelled { .. } => self.ended = Some(at),
         }
     }
 
@@ -184,6 +191,13 @@ impl Order {
     #[cfg(test)]
     pub(crate) fn plant_attempt(&mut self, step: Step, attempt: u32) {
         self.steps[step.index()].1 = attempt;
+    }
+
+    /// What leaves together, by where it stands.
+    #[must_use]
+    pub fn parcels(&self) -> BTreeMap<Place, Vec<Line>> {
+        let line = |line: &PricedLine| Line { sku: line.sku.clone(), quantity: line.quantity };
+        self.places.parcels(self.created.lines.iter().map(line))
     }
 
     /// What is recorded of a step.

@@ -51,7 +51,7 @@ pub fn next(order: &Order) -> Next {
     match &order.turned_back {
         None => {
             let step = Step::FORWARD.into_iter().find(|step| order.state(*step) != StepState::Done);
-            step.map_or(Next::Record(OrderEvent::OrderShipped {}), Next::Do)
+            step.map_or_else(|| Next::Record(shipped(order)), Next::Do)
         }
         Some(turned) => {
             let cancelled = OrderEvent::OrderCancelled { cause: turned.cause.clone() };
@@ -59,6 +59,10 @@ pub fn next(order: &Order) -> Next {
             step.map_or(Next::Record(cancelled), Next::Undo)
         }
     }
+}
+
+fn shipped(order: &Order) -> OrderEvent {
+    OrderEvent::OrderShipped { tracking: order.tracking.clone() }
 }
 
 /// Whether `step` did something that must be undone, or may have: the driver runs ahead of the record up to

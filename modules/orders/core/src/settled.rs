@@ -14,7 +14,8 @@ const SETTLED: &str = "select o.order_id as id, o.state, o.placed_at, \
      max(e.at) filter (where e.type in ('OrderShipped', 'OrderCancelled')) as ended_at, \
      max(coalesce(e.payload->>'code', 'cancelled')) filter (where e.type in ('StepRefused', 'CancelRequested')) as cause, \
      coalesce(bool_or((e.payload->>'asked_again')::bool), false) as asked_again, \
-     bool_or(e.type = 'StepUndone') as compensated \
+     bool_or(e.type = 'StepUndone') as compensated, \
+     coalesce(max(jsonb_array_length(e.payload->'tracking')) filter (where e.type = 'OrderShipped'), 0) as parcels \
      from orders o join order_event e using (order_id) where o.order_id = any($1) group by o.order_id";
 const REFUSED: &str = "select payload->>'step', count(*), (array_agg(order_id order by seq))[1:5] \
      from order_event where type = 'StepRefused' group by 1";
@@ -38,6 +39,8 @@ pub struct Settled {
     pub asked_again: bool,
     /// Whether a step was undone.
     pub compensated: bool,
+    /// In how many parcels it went.
+    pub parcels: i32,
 }
 
 impl Orders {

@@ -1,8 +1,8 @@
 //! Orders as they stand.
 
-use banyan_kernel::{Answer, CustomerId, OrderId};
+use banyan_kernel::{Answer, CustomerId, Line, OrderId, Place};
 use banyan_store::StoreError;
-use orders_api::OrderView;
+use orders_api::{OrderParcel, OrderView};
 
 use sqlx::PgPool;
 
@@ -35,6 +35,16 @@ async fn is_kept_for(pool: &PgPool, order: OrderId, reader: Option<CustomerId>) 
     Ok(kept.fetch_one(pool).await?)
 }
 
+/// A number each, in the order in which they were booked.
+fn parcels(order: &Order) -> Vec<OrderParcel> {
+    let parcel = |(tracking, (place, lines)): (&String, (Place, Vec<Line>))| OrderParcel {
+        tracking: tracking.clone(),
+        place,
+        lines,
+    };
+    order.tracking.iter().zip(order.parcels()).map(parcel).collect()
+}
+
 pub(crate) fn of(order: &Order) -> OrderView {
     OrderView {
         id: order.id,
@@ -43,7 +53,8 @@ pub(crate) fn of(order: &Order) -> OrderView {
         cause: order.cause().map(str::to_owned),
         total: order.created.total,
         lines: order.created.lines.clone(),
-        tracking: order.tracking.clone(),
+        tracking: order.tracking.first().cloned(),
+        parcels: parcels(order),
         placed_at: order.placed_at,
         ended_at: order.ended,
         version: order.version,

@@ -1,7 +1,9 @@
 //! Contract of shipping: a parcel and its way.
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Currency, CustomerId, Line, Money, OrderId, Timestamp, TraceParent};
+use banyan_kernel::{
+    Answer, Command, Currency, CustomerId, Line, Money, OrderId, Place, Timestamp, TraceParent,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,13 +14,22 @@ pub mod testing;
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "shipping";
 
-/// Book a parcel with the carrier. One shipment per order.
+/// What leaves in one parcel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WantedParcel {
+    /// Where it stands.
+    pub place: Place,
+    /// What is in it.
+    pub lines: Vec<Line>,
+}
+
+/// Book an order's parcels with the carrier: one shipment per order, all of its parcels or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BookShipment {
     /// To whom; the address stays with the carrier's customer record, no personal data passes here.
     pub customer: CustomerId,
-    /// What is in it.
-    pub lines: Vec<Line>,
+    /// As many as stock forces, one at least.
+    pub parcels: Vec<WantedParcel>,
     /// How many public events orders had told of this order when it asked.
     pub orders_sequence: i64,
 }
@@ -26,8 +37,8 @@ pub struct BookShipment {
 /// Reply to [`BookShipment`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShipmentBookedReply {
-    /// What the customer follows the parcel by.
-    pub tracking: String,
+    /// What the customer follows the parcels by, in the order in which they were wanted.
+    pub tracking: Vec<String>,
     /// Whether the answer had to be asked for again, since the first was lost, late or broken.
     pub asked_again: bool,
 }
@@ -48,8 +59,11 @@ pub struct ShipmentCancelledReply {}
 pub struct ShipmentBooked {
     /// Whose.
     pub order: OrderId,
-    /// The tracking number.
+    /// The tracking number of its first parcel.
     pub tracking: String,
+    /// Those of its further parcels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<String>,
 }
 
 /// Told when a booking was given up. Public. Subject: the order.
@@ -77,6 +91,14 @@ pub struct ShipmentDelivered {
     pub order: OrderId,
     /// The tracking number.
     pub tracking: String,
+    /// Whether the customer has all of the order's parcels by it.
+    #[serde(default = "whole")]
+    pub whole: bool,
+}
+
+/// Of a time when each order was one parcel.
+fn whole() -> bool {
+    true
 }
 
 /// Told when a parcel came back. What follows (a refund, stock) is for staff. Public. Subject: the order.
@@ -162,6 +184,8 @@ pub enum ParcelState {
 pub struct ParcelView {
     /// The tracking number.
     pub tracking: String,
+    /// Where it was packed.
+    pub place: Place,
     /// Where it is.
     pub state: ParcelState,
     /// By when the carrier said, at its booking, that it would be there.
@@ -186,7 +210,7 @@ pub mod refusals {
 /// answer; no call to the carrier is made inside a transaction.
 #[async_trait]
 pub trait Shipping: Send + Sync {
-    /// Books parcels. Refusals: `undeliverable`, `cancelled`.
+    /// Books all parcels of an order, or none. Refusals: `undeliverable`, `cancelled`.
     async fn book(&self, batch: Vec<Command<BookShipment>>) -> Vec<Answer<ShipmentBookedReply>>;
     /// Gives bookings up; the command's id is the id of the [`BookShipment`] that it undoes.
     /// Refusal: `already_shipped`.

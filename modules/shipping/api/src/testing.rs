@@ -6,4 +6,4 @@ mod words;
 
 pub use conformance::{UnderTest, ask_until_settled, conformance};
 pub use fake::{FakeShipping, Said};
-pub use words::{book, cancel, context, order};
+pub use words::{book, book_from, cancel, context, order};

@@ -1,15 +1,21 @@
-//! Book: have a parcel fetched.
+//! Book: have an order's parcels fetched.
 
 use banyan_kernel::{Answer, Command, Refusal};
 use banyan_net::outbound::{Intent, Judged, under_way};
 use shipping_api::{BookShipment, ShipmentBookedReply};
 
-use crate::shipment::{Shipment, State, attempt_of};
+use crate::{
+    parcel::Parcel,
+    shipment::{Shipment, State, attempt_of},
+};
 
 pub(crate) fn judge(
     shipment: Option<&Shipment>,
     command: &Command<BookShipment>,
 ) -> Judged<Shipment, ShipmentBookedReply> {
+    if command.body.parcels.is_empty() {
+        return Judged::Answer(Answer::Broken("a shipment has at least one parcel".to_owned()));
+    }
     let Some(shipment) = shipment else { return Judged::Intend(asked_for(None, command)) };
     let attempt = attempt_of(command);
     if attempt < shipment.attempt {
@@ -33,7 +39,7 @@ fn asked_for(before: Option<&Shipment>, command: &Command<BookShipment>) -> Ship
     let before = before.cloned().unwrap_or_else(|| Shipment::tombstone(command));
     Shipment {
         customer: Some(command.body.customer),
-        items: command.body.lines.iter().map(|line| line.quantity.get()).sum(),
+        parcels: command.body.parcels.iter().map(Parcel::wanted).collect(),
         state: State::Booking,
         booking: None,
         attempt: attempt_of(command),
@@ -49,8 +55,8 @@ fn asked_for(before: Option<&Shipment>, command: &Command<BookShipment>) -> Ship
 /// The first answer, whatever happened since.
 fn answer(shipment: &Shipment) -> Answer<ShipmentBookedReply> {
     match (&shipment.booking, &shipment.refusal) {
-        (Some(booking), _) => Answer::Done(ShipmentBookedReply {
-            tracking: booking.tracking.clone(),
+        (Some(_), _) => Answer::Done(ShipmentBookedReply {
+            tracking: shipment.tracking(),
             asked_again: shipment.asked_again,
         }),
         (None, Some(refusal)) => Answer::Rejected(refusal.clone()),

@@ -24,8 +24,15 @@ pub(crate) fn judge(
     match shipment.state {
         State::Refused | State::Cancelled if attempt > shipment.attempt => {
             let state = State::Cancelled;
-            let tombstone =
-                Shipment { state, attempt, booking: None, refusal: None, reason, ..shipment.clone() };
+            let tombstone = Shipment {
+                state,
+                attempt,
+                booking: None,
+                parcels: Vec::new(),
+                refusal: None,
+                reason,
+                ..shipment.clone()
+            };
             Judged::Record(tombstone, UNDONE)
         }
         State::Refused | State::Cancelled => Judged::Answer(UNDONE),

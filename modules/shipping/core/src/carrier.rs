@@ -1,14 +1,17 @@
 //! The carrier: shipments, spoken in JSON.
 
-use banyan_kernel::{CommandId, Json, Money, OrderId, Refusal, Timestamp, TraceParent, stable_hash};
+use std::collections::BTreeSet;
+
+use banyan_kernel::{CommandId, Json, Money, OrderId, Place, Refusal, Timestamp, TraceParent, stable_hash};
 use banyan_net::outbound::{Call, CallError, Callee, Caller, Method, Outcome, Record, Reply};
 use serde_json::json;
 use shipping_api::{QuoteParcel, ServiceQuote, refusals};
 use sqlx::types::Uuid;
 
 use crate::{
+    parcel::{Arrival, Parcel},
     quote,
-    shipment::{Arrival, Booking, Shipment, State},
+    shipment::{Shipment, State},
 };
 
 const SHIPMENTS: &str = "/carrier/v1/shipments";
@@ -21,13 +24,26 @@ pub(crate) struct Carrier {
     quotes: Caller,
 }
 
+/// What the carrier says of a shipment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Booked {
+    /// Its id.
+    pub(crate) id: String,
+    /// The number on each of its parcels, in the order in which they were asked for.
+    pub(crate) tracking: Vec<String>,
+    /// By when they are there.
+    pub(crate) promised_by: Option<Timestamp>,
+}
+
 /// A parcel's way ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
     pub(crate) position: i64,
     pub(crate) order: OrderId,
-    /// The carrier's id.
-    pub(crate) parcel: String,
+    /// The carrier's id of the shipment.
+    pub(crate) shipment: String,
+    /// The number on the parcel.
+    pub(crate) tracking: String,
     pub(crate) arrival: Arrival,
     pub(crate) at: Timestamp,
 }
@@ -82,7 +98,7 @@ impl Carrier {
     }
 
     /// Does what the shipment's intent says, or looks up whether it was done.
-    pub(crate) async fn ask(&self, shipment: &Shipment) -> Outcome<Booking> {
+    pub(crate) async fn ask(&self, shipment: &Shipment) -> Outcome<Booked> {
         let Some(id) = shipment.command() else { return Outcome::Broken("nothing is under way".to_owned()) };
         let answered = if shipment.intent.is_look_up() {
             self.look_up(shipment, &id).await.map(|reply| looked_up(shipment, &reply))
@@ -99,7 +115,7 @@ impl Carrier {
                 (format!("{SHIPMENTS}/{}/cancel", carrier_id(shipment)), json!({ "metadata": metadata }))
             }
             _ => {
-                let parcels = [json!({ "items": shipment.items })];
+                let parcels: Vec<Json> = shipment.parcels.iter().map(parcel).collect();
                 let body = json!({ "reference": id.order, "customer": shipment.customer, "parcels": parcels,
                     "metadata": metadata });
                 (SHIPMENTS.to_owned(), body)
@@ -136,6 +152,15 @@ async fn get(
     caller.call(Call { trace, step, method: Method::GET, path, body: None, key: None, delivery }).await
 }
 
+/// A parcel as it is asked for. The carrier fetches at the address that it knows, unless another place is named.
+fn parcel(parcel: &Parcel) -> Json {
+    let mut asked = json!({ "items": parcel.items });
+    if parcel.place.as_str() != Place::MAIN {
+        asked["place"] = parcel.place.as_str().into();
+    }
+    asked
+}
+
 fn quoted(wish: &QuoteParcel, body: &Json) -> Option<ServiceQuote> {
     let minor = body["amount"].as_i64().filter(|minor| *minor >= 0)?;
     let same = body["currency"] == wish.currency.as_str();
@@ -155,10 +180,11 @@ fn page(after: i64, body: &Json) -> Option<Page> {
 /// One event; within it none, where it is about no order of a shop like this.
 fn arrived(event: &Json) -> Option<Option<Arrived>> {
     let (position, reference) = (event["position"].as_i64()?, event["reference"].as_str()?);
-    let (parcel, at) = (event["shipment"].as_str()?.to_owned(), seconds(&event["at"])?);
-    let arrival = Arrival::parse(event["status"].as_str()?)?;
+    let (shipment, tracking) =
+        (event["shipment"].as_str()?.to_owned(), event["tracking"].as_str()?.to_owned());
+    let (arrival, at) = (Arrival::parse(event["status"].as_str()?)?, seconds(&event["at"])?);
     let order = reference.parse().ok();
-    Some(order.map(|order| Arrived { position, order, parcel, arrival, at }))
+    Some(order.map(|order| Arrived { position, order, shipment, tracking, arrival, at }))
 }
 
 fn seconds(body: &Json) -> Option<Timestamp> {
@@ -170,7 +196,7 @@ fn carrier_id(shipment: &Shipment) -> &str {
 }
 
 /// What an answer means, by its status. Statuses that say nothing of the request are [`CallError`]s.
-fn answered(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
+fn answered(shipment: &Shipment, reply: &Reply) -> Outcome<Booked> {
     let code = reply.body["code"].as_str().unwrap_or_default();
     match (reply.status, code) {
         (200..=299, _) => match by_shipment(shipment, &reply.body) {
@@ -187,7 +213,7 @@ fn answered(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
 }
 
 /// What a look-up means.
-fn looked_up(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
+fn looked_up(shipment: &Shipment, reply: &Reply) -> Outcome<Booked> {
     match (reply.status, shipment.state) {
         (200, State::Booking) => {
             let Some(shipments) = reply.body["data"].as_array() else { return unclear(&reply.body) };
@@ -195,7 +221,7 @@ fn looked_up(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
             match live[..] {
                 [] => Outcome::Absent,
                 [one] => by_shipment(shipment, one),
-                _ => Outcome::Broken("more than one parcel is booked".to_owned()),
+                _ => Outcome::Broken("more than one shipment is booked".to_owned()),
             }
         }
         (200, _) => by_shipment(shipment, &reply.body),
@@ -204,20 +230,33 @@ fn looked_up(shipment: &Shipment, reply: &Reply) -> Outcome<Booking> {
 }
 
 /// Where it stands with the carrier says whether what is under way was done.
-fn by_shipment(shipment: &Shipment, body: &Json) -> Outcome<Booking> {
-    let (Some(id), Some(tracking)) = (body["id"].as_str(), body["tracking"].as_str()) else {
-        return unclear(body);
-    };
-    let promised_by = seconds(&body["promised"]);
-    let done = || Outcome::Done(Booking { id: id.to_owned(), tracking: tracking.to_owned(), promised_by });
+fn by_shipment(shipment: &Shipment, body: &Json) -> Outcome<Booked> {
+    let Some(booked) = booked(body) else { return unclear(body) };
     match (shipment.state, body["status"].as_str().unwrap_or_default()) {
-        (State::Booking, "booked" | "delivered" | "returned") | (State::Cancelling, "cancelled") => done(),
+        (State::Booking, "booked" | "delivered" | "returned") => match differs(shipment, &booked) {
+            Some(why) => Outcome::Broken(why),
+            None => Outcome::Done(booked),
+        },
+        (State::Cancelling, "cancelled") => Outcome::Done(booked),
         (State::Cancelling, "booked" | "delivered" | "returned") => Outcome::Absent,
         _ => unclear(body),
     }
 }
 
-fn unclear(body: &Json) -> Outcome<Booking> {
+fn booked(body: &Json) -> Option<Booked> {
+    let number = |parcel: &Json| Some(parcel["tracking"].as_str()?.to_owned());
+    let tracking = body["parcels"].as_array()?.iter().map(number).collect::<Option<_>>()?;
+    Some(Booked { id: body["id"].as_str()?.to_owned(), tracking, promised_by: seconds(&body["promised"]) })
+}
+
+/// Whether it is another number of parcels than was asked for.
+fn differs(shipment: &Shipment, booked: &Booked) -> Option<String> {
+    let (wanted, numbers) = (shipment.parcels.len(), booked.tracking.iter().collect::<BTreeSet<_>>().len());
+    let same = numbers == wanted && booked.tracking.len() == wanted;
+    (!same).then(|| format!("{wanted} parcels were asked for, and {numbers} are booked"))
+}
+
+fn unclear(body: &Json) -> Outcome<Booked> {
     Outcome::Unclear(format!("status {} is not understood", body["status"]))
 }
 
@@ -230,11 +269,19 @@ mod tests {
         let order = OrderId::derive("a", "k");
         let context = Context { actor: Actor::system("test"), trace: TraceParent::root(order.0) };
         let command = Command { id: CommandId::new(order, "book", 1), context, body: () };
-        Shipment { state, ..Shipment::tombstone(&command) }
+        let parcels =
+            vec![Parcel { place: Place::default(), items: 1, tracking: None, arrival: None, at: None }];
+        Shipment { state, parcels, ..Shipment::tombstone(&command) }
+    }
+
+    /// As the carrier shows a shipment.
+    fn shown(tracking: &[&str], status: &str) -> Json {
+        let parcels: Vec<Json> = tracking.iter().map(|tracking| json!({ "tracking": tracking })).collect();
+        json!({ "id": "shp_1", "parcels": parcels, "status": status })
     }
 
     /// What an outcome is, in a word.
-    fn word(outcome: Outcome<Booking>) -> &'static str {
+    fn word(outcome: Outcome<Booked>) -> &'static str {
         match outcome {
             Outcome::Done(_) => "done",
             Outcome::Refused(_) => "refused",
@@ -247,13 +294,15 @@ mod tests {
 
     #[test]
     fn each_status_means_one_thing() {
-        let one = |status: &str| json!({ "id": "shp_1", "tracking": "T", "status": status });
+        let one = |status: &str| shown(&["T"], status);
         let problem = |code: &str| json!({ "code": code, "message": "No." });
         let (b, c) = (State::Booking, State::Cancelling);
         for (state, status, body, expected) in [
             (b, 201, one("booked"), "done"),
             (b, 200, one("lost"), "unclear"),
             (b, 200, json!([]), "unclear"),
+            (b, 201, shown(&["T", "U"], "booked"), "broken"),
+            (b, 201, shown(&[], "booked"), "broken"),
             (b, 422, problem("undeliverable"), "refused"),
             (b, 400, problem("idempotency_key_reused"), "broken"),
             (b, 400, problem("body_invalid"), "broken"),
@@ -269,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_look_up_tells_done_absent_or_that_it_cannot_tell() {
-        let one = |status: &str| json!({ "id": "shp_1", "tracking": "T", "status": status });
+        let one = |status: &str| shown(&["T"], status);
         let (b, c) = (State::Booking, State::Cancelling);
         for (state, body, expected) in [
             (b, json!({ "data": [] }), "absent"),

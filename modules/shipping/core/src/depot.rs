@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Context, OrderId, Refusal, Timestamp};
+use banyan_kernel::{Context, Json, OrderId, Refusal, Timestamp};
 use banyan_net::outbound::{Caller, Changes, Desk, Outcome, Record};
 use banyan_store::{Store, StoreError, Tell, Write};
 use serde_json::json;
@@ -11,8 +11,8 @@ use shipping_api::{ShipmentBooked, ShipmentCancelled};
 use sqlx::PgConnection;
 
 use crate::{
-    carrier::Carrier,
-    shipment::{self, Booking, Shipment, State},
+    carrier::{Booked, Carrier},
+    shipment::{self, Shipment, State},
 };
 
 /// What is further away than the largest back-off was written by a clock that jumped: due now.
@@ -35,7 +35,7 @@ pub(crate) struct Told {
 #[async_trait]
 impl Desk for Depot {
     type Row = Shipment;
-    type Came = Booking;
+    type Came = Booked;
     type Told = Told;
     const GROUP: &'static str = "shipping.intents";
     const DUE: &'static str = DUE;
@@ -48,20 +48,20 @@ impl Desk for Depot {
         self.carrier.caller()
     }
 
-    async fn call(&self, shipment: &Shipment) -> Outcome<Booking> {
+    async fn call(&self, shipment: &Shipment) -> Outcome<Booked> {
         self.carrier.ask(shipment).await
     }
 
-    fn settle(shipment: &mut Shipment, how: Result<Booking, Refusal>, context: &Context) -> Option<Told> {
+    fn settle(shipment: &mut Shipment, how: Result<Booked, Refusal>, context: &Context) -> Option<Told> {
         let causation = shipment.command().map(|id| id.to_string()).unwrap_or_default();
         match how {
-            Ok(booking) => {
+            Ok(booked) => {
                 if shipment.state == State::Cancelling {
                     shipment.state = State::Cancelled;
                 } else {
                     shipment.state = State::Booked;
                     shipment.asked_again = shipment.intent.tries > 1;
-                    shipment.booking = Some(booking);
+                    shipment.take(booked);
                 }
                 shipment.version += 1;
                 Some(Told { shipment: shipment.clone(), causation, context: context.clone() })
@@ -86,13 +86,19 @@ impl Desk for Depot {
     }
 }
 
+fn booked(shipment: &Shipment) -> Json {
+    let mut tracking = shipment.tracking().into_iter();
+    let (order, first) = (shipment.order, tracking.next().unwrap_or_default());
+    let event = ShipmentBooked { order, tracking: first, further: tracking.collect() };
+    // A struct of texts always has a JSON form.
+    serde_json::to_value(event).unwrap_or_default()
+}
+
 impl Told {
     fn event(&self, at: Timestamp) -> Tell {
         let shipment = &self.shipment;
         let (kind, data) = match (&shipment.booking, shipment.state) {
-            (Some(booking), State::Booked) => {
-                (ShipmentBooked::KIND, json!({ "order": shipment.order, "tracking": booking.tracking }))
-            }
+            (Some(_), State::Booked) => (ShipmentBooked::KIND, booked(shipment)),
             _ => (ShipmentCancelled::KIND, json!({ "order": shipment.order, "reason": shipment.reason })),
         };
         Tell {

@@ -8,7 +8,9 @@ use sqlx::{Row, postgres::PgRow};
 
 use crate::Shipping;
 
-pub(crate) const FACTS: &str = "select order_id, state, tracking, carrier_id, version, coalesce(orders_seen, 0) as orders_seen \
+pub(crate) const FACTS: &str = "select order_id, state, carrier_id, version, coalesce(orders_seen, 0) as orders_seen, \
+     array(select tracking where tracking is not null union all select f->>'tracking' from json_array_elements(further) f) \
+     as tracking \
      from shipment where order_id > $1 and order_id <= $2 order by order_id";
 
 /// One shipment.
@@ -18,8 +20,8 @@ pub struct ShipmentFact {
     pub order: OrderId,
     /// Where it stands: `booked`, `dispatched`, `cancelled`, ...; what ends in -ing has a call under way.
     pub state: String,
-    /// What the customer follows the parcel by.
-    pub tracking: Option<String>,
+    /// What the customer follows its parcels by.
+    pub tracking: Vec<String>,
     /// The carrier's id.
     pub carrier_id: Option<String>,
     /// Counts the events told.

@@ -12,6 +12,7 @@ mod carrier;
 mod depot;
 mod dispatch;
 mod facts;
+mod parcel;
 mod parcels;
 mod quote;
 mod shipment;

@@ -1,31 +1,48 @@
 //! The row: one shipment, what it came to, and the call under way.
 
-use banyan_kernel::{Command, CommandId, CustomerId, OrderId, Refusal, Timestamp, TraceParent, slot_of};
+use banyan_kernel::{
+    Command, CommandId, CustomerId, OrderId, Place, Refusal, Timestamp, TraceParent, slot_of,
+};
 use banyan_net::outbound::{Intent, Record, trace_id};
-use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Uuid};
+use sqlx::{
+    FromRow, PgConnection, Row,
+    postgres::PgRow,
+    types::{Json as SqlJson, Uuid},
+};
+
+use crate::{
+    carrier::Booked,
+    parcel::{Arrival, Parcel, further},
+};
 
 pub(crate) const READ: &str = "select * from shipment where order_id = any($1) order by order_id";
 
 pub(crate) const INSERT: &str = "insert into shipment (order_id, customer_id, items, slot, trace, carrier_id, tracking, \
      attempt, version, tries, again, look_ups, asked_again, state, orders_seen, first_sent_at, next_try_at, \
-     refusal_code, refusal_detail, reason, broken, promised_by) \
-     select * from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
+     refusal_code, refusal_detail, reason, broken, promised_by, place, further, arrival, arrived_at) \
+     select id, customer, items, slot, trace, carrier, tracking, attempt, version, tries, again, look_ups, asked, \
+     state, seen, first, next, code, detail, reason, broken, promised, place, further::json, arrival, arrived \
+     from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
      $8::int4[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::bool[], $14::text[], $15::int8[], \
-     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[])";
+     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[], \
+     $23::text[], $24::text[], $25::text[], $26::timestamptz[]) \
+     as t(id, customer, items, slot, trace, carrier, tracking, attempt, version, tries, again, look_ups, asked, \
+     state, seen, first, next, code, detail, reason, broken, promised, place, further, arrival, arrived)";
 
-/// An arrival is of one parcel: another booking has none. The slot is the order's and stays; it is bound, as both statements are bound alike.
+/// The slot is the order's and stays; it is bound, as both statements are bound alike.
 pub(crate) const UPDATE: &str = "update shipment s set customer_id = t.customer, items = t.items, trace = t.trace, \
      carrier_id = t.carrier, tracking = t.tracking, attempt = t.attempt, version = t.version, tries = t.tries, \
      again = t.again, look_ups = t.look_ups, asked_again = t.asked, state = t.state, orders_seen = t.seen, \
      first_sent_at = t.first, next_try_at = t.next, refusal_code = t.code, refusal_detail = t.detail, \
-     reason = t.reason, broken = t.broken, promised_by = t.promised, \
-     arrival = case when s.carrier_id = t.carrier then s.arrival end, \
-     arrived_at = case when s.carrier_id = t.carrier then s.arrived_at end \
+     reason = t.reason, broken = t.broken, promised_by = t.promised, place = t.place, further = t.further::json, \
+     arrival = t.arrival, arrived_at = t.arrived \
      from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int2[], $5::uuid[], $6::text[], $7::text[], \
      $8::int4[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::bool[], $14::text[], $15::int8[], \
-     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[]) \
+     $16::timestamptz[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::timestamptz[], \
+     $23::text[], $24::text[], $25::text[], $26::timestamptz[]) \
      as t(id, customer, items, slot, trace, carrier, tracking, attempt, version, tries, again, look_ups, asked, \
-     state, seen, first, next, code, detail, reason, broken, promised) where s.order_id = t.id";
+     state, seen, first, next, code, detail, reason, broken, promised, place, further, arrival, arrived) \
+     where s.order_id = t.id";
 
 /// Where a shipment stands. What ends in -ing has a call under way whose outcome is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,42 +79,19 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Booking {
     pub(crate) id: String,
-    pub(crate) tracking: String,
-    /// By when it says that the parcel is there.
+    /// By when it says that the parcels are there.
     pub(crate) promised_by: Option<Timestamp>,
-}
-
-/// How a parcel's way ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    Delivered,
-    Returned,
-}
-
-impl Arrival {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Returned => "returned",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Delivered, Self::Returned].into_iter().find(|arrival| arrival.as_str() == text)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Shipment {
     pub(crate) order: OrderId,
     pub(crate) customer: Option<CustomerId>,
-    /// How many pieces are in the parcel.
-    pub(crate) items: i64,
+    /// One at least, once any were wanted.
+    pub(crate) parcels: Vec<Parcel>,
     pub(crate) trace: TraceParent,
     pub(crate) state: State,
     pub(crate) booking: Option<Booking>,
-    /// Where its way ended, and when. Only tracking writes it.
-    pub(crate) arrival: Option<(Arrival, Timestamp)>,
     pub(crate) attempt: i32,
     /// Counts the events told.
     pub(crate) version: i64,
@@ -121,11 +115,10 @@ impl Shipment {
         Self {
             order: command.id.order,
             customer: None,
-            items: 0,
+            parcels: Vec::new(),
             trace: command.context.trace,
             state: State::Cancelled,
             booking: None,
-            arrival: None,
             attempt: attempt_of(command),
             version: 0,
             intent: Intent::default(),
@@ -136,28 +129,44 @@ impl Shipment {
         }
     }
 
+    /// Takes over what the carrier calls it and its parcels, of which there are as many.
+    pub(crate) fn take(&mut self, booked: Booked) {
+        self.booking = Some(Booking { id: booked.id, promised_by: booked.promised_by });
+        for (parcel, tracking) in self.parcels.iter_mut().zip(booked.tracking) {
+            parcel.tracking = Some(tracking);
+        }
+    }
+
+    /// Where the first parcel is packed, where that is not `main`.
+    fn place(&self) -> Option<&str> {
+        let place = self.parcels.first().map(|parcel| parcel.place.as_str());
+        place.filter(|place| *place != Place::MAIN)
+    }
+
+    /// What the customer follows its parcels by.
+    pub(crate) fn tracking(&self) -> Vec<String> {
+        self.parcels.iter().filter_map(|parcel| parcel.tracking.clone()).collect()
+    }
+
+    /// Whether the customer has all of it.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.parcels.iter().all(|parcel| parcel.arrival == Some(Arrival::Delivered))
+    }
+
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let state: String = row.try_get("state")?;
         let code: Option<String> = row.try_get("refusal_code")?;
         let detail: Option<String> = row.try_get("refusal_detail")?;
         let id: Option<String> = row.try_get("carrier_id")?;
-        let tracking: Option<String> = row.try_get("tracking")?;
         let promised_by = row.try_get("promised_by")?;
-        let arrival: Option<String> = row.try_get("arrival")?;
-        let arrival = arrival.map(|text| {
-            let arrival = Arrival::parse(&text).ok_or_else(|| sqlx::Error::Decode(text.into()))?;
-            Ok::<_, sqlx::Error>((arrival, row.try_get("arrived_at")?))
-        });
-        let arrival = arrival.transpose()?;
         let order = OrderId(row.try_get("order_id")?);
         Ok(Self {
             order,
             customer: row.try_get::<Option<Uuid>, _>("customer_id")?.map(CustomerId),
-            items: row.try_get("items")?,
+            parcels: parcels(row)?,
             trace: TraceParent::kept(row.try_get("trace")?, order),
             state: State::parse(&state).ok_or_else(|| sqlx::Error::Decode(state.into()))?,
-            booking: id.zip(tracking).map(|(id, tracking)| Booking { id, tracking, promised_by }),
-            arrival,
+            booking: id.map(|id| Booking { id, promised_by }),
             attempt: row.try_get("attempt")?,
             version: row.try_get("version")?,
             intent: Intent::from_row(row)?,
@@ -167,6 +176,27 @@ impl Shipment {
             reason: row.try_get("reason")?,
         })
     }
+}
+
+/// The first is in columns, and of nothing where nothing was ever wanted.
+fn parcels(row: &PgRow) -> Result<Vec<Parcel>, sqlx::Error> {
+    let items: i64 = row.try_get("items")?;
+    if items == 0 {
+        return Ok(Vec::new());
+    }
+    let place: Option<String> = row.try_get("place")?;
+    let place = place.map(Place::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let arrival: Option<String> = row.try_get("arrival")?;
+    let known = |text: String| Arrival::parse(&text).ok_or_else(|| sqlx::Error::Decode(text.into()));
+    let first = Parcel {
+        place: place.unwrap_or_default(),
+        items,
+        tracking: row.try_get("tracking")?,
+        arrival: arrival.map(known).transpose()?,
+        at: row.try_get("arrived_at")?,
+    };
+    let further: Option<SqlJson<Vec<Parcel>>> = row.try_get("further")?;
+    Ok([first].into_iter().chain(further.map(|further| further.0).unwrap_or_default()).collect())
 }
 
 impl Record for Shipment {
@@ -227,11 +257,11 @@ pub(crate) async fn put(
     sqlx::query(statement)
         .bind(all(rows, |s| s.order.0))
         .bind(all(rows, |s| s.customer.map(|customer| customer.0)))
-        .bind(all(rows, |s| s.items))
+        .bind(all(rows, |s| s.parcels.first().map_or(0, |parcel| parcel.items)))
         .bind(all(rows, |s| slot_of(&s.order.to_string()) as i16))
         .bind(all(rows, |s| trace_id(&s.trace)))
         .bind(all(rows, |s| s.booking.as_ref().map(|booking| booking.id.as_str())))
-        .bind(all(rows, |s| s.booking.as_ref().map(|booking| booking.tracking.as_str())))
+        .bind(all(rows, |s| s.parcels.first().and_then(|parcel| parcel.tracking.as_deref())))
         .bind(all(rows, |s| s.attempt))
         .bind(all(rows, |s| s.version))
         .bind(all(rows, |s| s.intent.tries))
@@ -247,6 +277,10 @@ pub(crate) async fn put(
         .bind(all(rows, |s| s.reason.as_deref()))
         .bind(all(rows, |s| s.intent.broken.as_deref()))
         .bind(all::<Option<Timestamp>>(rows, |s| s.booking.as_ref().and_then(|booking| booking.promised_by)))
+        .bind(all(rows, |s| s.place()))
+        .bind(all(rows, |s| further(&s.parcels)))
+        .bind(all(rows, |s| s.parcels.first().and_then(|parcel| parcel.arrival).map(Arrival::as_str)))
+        .bind(all::<Option<Timestamp>>(rows, |s| s.parcels.first().and_then(|parcel| parcel.at)))
         .execute(connection)
         .await?;
     Ok(())

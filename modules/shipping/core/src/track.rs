@@ -7,11 +7,10 @@ use std::{
     time::Duration,
 };
 
-use banyan_kernel::{Actor, Context, OrderId, Timestamp};
+use banyan_kernel::{Actor, Context, OrderId, Timestamp, TraceParent};
 use banyan_net::outbound::Outcome;
-use banyan_store::{Held, Locks, StoreError, Tell, Write};
+use banyan_store::{Held, Locks, StoreError, Tell};
 use opentelemetry::{KeyValue, global, metrics::Histogram};
-use serde_json::json;
 use shipping_api::{ShipmentDelivered, ShipmentReturned};
 use sqlx::PgConnection;
 use tokio::sync::watch;
@@ -21,7 +20,8 @@ use crate::{
     Shipping,
     carrier::{Arrived, Page},
     depot::Depot,
-    shipment::{self, Arrival, Shipment, State},
+    parcel::{Arrival, Parcel, further},
+    shipment::{self, Shipment, State},
 };
 
 /// The group of which one slot says who reads.
@@ -35,8 +35,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 const POSITION: &str = "select position from carrier_feed";
 /// Whoever moved it meanwhile took the same page in.
 const MOVE: &str = "update carrier_feed set position = $1 where position = $2";
-const ARRIVED: &str = "update shipment s set arrival = t.arrival, arrived_at = t.at, version = t.version \
-     from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int8[]) as t(id, arrival, at, version) where s.order_id = t.id";
+const ARRIVED: &str = "update shipment s set arrival = t.arrival, arrived_at = t.at, further = t.further::json, \
+     version = t.version from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int8[]) \
+     as t(id, arrival, at, further, version) where s.order_id = t.id";
 
 /// What came of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,11 +120,15 @@ impl TrackingReconciler {
             write.abandon().await;
             return Ok(Turned::More);
         }
-        let arrived: Vec<&Shipment> = taken.orders.iter().filter_map(|order| rows.get(order)).collect();
-        put(write.connection(), &arrived).await?;
-        tell(&mut write, &arrived).await?;
+        let changed: BTreeSet<OrderId> = taken.news.iter().map(|news| news.order).collect();
+        let changed: Vec<&Shipment> = changed.iter().filter_map(|order| rows.get(order)).collect();
+        put(write.connection(), &changed).await?;
+        let events: Vec<Tell> = taken.news.iter().map(News::event).collect();
+        if !events.is_empty() {
+            write.tell(&events).await?;
+        }
         write.commit().await?;
-        arrived.iter().for_each(|row| measure(row));
+        taken.news.iter().for_each(News::measure);
         Ok(if page.more { Turned::More } else { Turned::Whole })
     }
 }
@@ -139,75 +144,111 @@ static AGAINST_PROMISE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
         .build()
 });
 
-fn measure(row: &Shipment) {
-    let promised = row.booking.as_ref().and_then(|booking| booking.promised_by);
-    if let (Some((arrival, at)), Some(promised)) = (row.arrival, promised) {
-        let late = (at - promised).as_seconds_f64();
-        AGAINST_PROMISE.record(late, &[KeyValue::new("arrival", arrival.as_str())]);
+/// A parcel that arrived.
+struct News {
+    order: OrderId,
+    trace: TraceParent,
+    /// The carrier's id of its shipment.
+    carrier_id: String,
+    tracking: String,
+    arrival: Arrival,
+    at: Timestamp,
+    promised_by: Option<Timestamp>,
+    /// Counts the events told of its order.
+    version: i64,
+    /// Whether the customer has all of the order by it.
+    whole: bool,
+}
+
+impl News {
+    fn event(&self) -> Tell {
+        let (order, tracking, whole) = (self.order, self.tracking.clone(), self.whole);
+        // Structs of texts and flags always have a JSON form.
+        let (kind, data) = match self.arrival {
+            Arrival::Delivered => (
+                ShipmentDelivered::KIND,
+                serde_json::to_value(ShipmentDelivered { order, tracking, whole }).unwrap_or_default(),
+            ),
+            Arrival::Returned => (
+                ShipmentReturned::KIND,
+                serde_json::to_value(ShipmentReturned { order, tracking }).unwrap_or_default(),
+            ),
+        };
+        Tell {
+            kind,
+            subject: order.to_string(),
+            sequence: self.version,
+            schema_version: 1,
+            data,
+            at: self.at,
+            causation: self.carrier_id.clone(),
+            // Days later, and the row does not know whether its customer wanted the order's trace to be collected.
+            context: Context { actor: Actor::system(TRACK_GROUP), trace: self.trace.unsampled() },
+        }
+    }
+
+    fn measure(&self) {
+        if let Some(promised) = self.promised_by {
+            let late = (self.at - promised).as_seconds_f64();
+            AGAINST_PROMISE.record(late, &[KeyValue::new("arrival", self.arrival.as_str())]);
+        }
     }
 }
 
 /// What a page comes to.
 struct Taken {
-    /// Whose parcel arrived.
-    orders: Vec<OrderId>,
+    /// In the page's order.
+    news: Vec<News>,
     /// How far.
     next: i64,
 }
 
 /// In the page's order, up to a parcel whose booking is not known to be done yet: it is, and that will be found out first.
 fn judge(rows: &mut BTreeMap<OrderId, Shipment>, page: &Page) -> Taken {
-    let (mut orders, mut next) = (Vec::new(), None);
-    for Arrived { position, order, parcel, arrival, at } in &page.arrived {
-        let Some(row) = rows.get_mut(order) else { continue };
+    let (mut news, mut next) = (Vec::new(), None);
+    for arrived in &page.arrived {
+        let Some(row) = rows.get_mut(&arrived.order) else { continue };
         if row.state == State::Booking && row.intent.broken.is_none() {
-            next = Some(position - 1);
+            next = Some(arrived.position - 1);
             break;
         }
-        let is_ours = row.booking.as_ref().is_some_and(|booking| booking.id == *parcel);
-        if is_ours && row.arrival.is_none() {
-            row.arrival = Some((*arrival, *at));
-            row.version += 1;
-            orders.push(*order);
-        }
+        news.extend(take(row, arrived));
     }
-    Taken { orders, next: next.unwrap_or(page.next) }
+    Taken { news, next: next.unwrap_or(page.next) }
+}
+
+/// What is new in it: a parcel of the shipment's own booking that had not arrived.
+fn take(row: &mut Shipment, arrived: &Arrived) -> Option<News> {
+    let booking = row.booking.clone().filter(|booking| booking.id == arrived.shipment)?;
+    let is_it = |parcel: &&mut Parcel| parcel.tracking.as_ref() == Some(&arrived.tracking);
+    let parcel = row.parcels.iter_mut().find(is_it).filter(|parcel| parcel.arrival.is_none())?;
+    (parcel.arrival, parcel.at) = (Some(arrived.arrival), Some(arrived.at));
+    row.version += 1;
+    Some(News {
+        order: row.order,
+        trace: row.trace,
+        carrier_id: booking.id,
+        tracking: arrived.tracking.clone(),
+        arrival: arrived.arrival,
+        at: arrived.at,
+        promised_by: booking.promised_by,
+        version: row.version,
+        whole: row.is_delivered(),
+    })
 }
 
 async fn put(connection: &mut PgConnection, rows: &[&Shipment]) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }
+    let first = |row: &&Shipment| row.parcels.first().and_then(|parcel| parcel.arrival.zip(parcel.at));
     sqlx::query(ARRIVED)
         .bind(rows.iter().map(|row| row.order.0).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.arrival.map(|(arrival, _)| arrival.as_str())).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.arrival.map(|(_, at)| at)).collect::<Vec<Option<Timestamp>>>())
+        .bind(rows.iter().map(|row| first(row).map(|(arrival, _)| arrival.as_str())).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| first(row).map(|(_, at)| at)).collect::<Vec<Option<Timestamp>>>())
+        .bind(rows.iter().map(|row| further(&row.parcels)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.version).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())
-}
-
-async fn tell(write: &mut Write, rows: &[&Shipment]) -> Result<(), StoreError> {
-    let event = |row: &&Shipment| {
-        let (arrival, at) = row.arrival?;
-        let booking = row.booking.as_ref()?;
-        let kind = match arrival {
-            Arrival::Delivered => ShipmentDelivered::KIND,
-            Arrival::Returned => ShipmentReturned::KIND,
-        };
-        Some(Tell {
-            kind,
-            subject: row.order.to_string(),
-            sequence: row.version,
-            schema_version: 1,
-            data: json!({ "order": row.order, "tracking": booking.tracking }),
-            at,
-            causation: booking.id.clone(),
-            // Days later, and the row does not know whether its customer wanted the order's trace to be collected.
-            context: Context { actor: Actor::system(TRACK_GROUP), trace: row.trace.unsampled() },
-        })
-    };
-    let events: Vec<Tell> = rows.iter().filter_map(event).collect();
-    if events.is_empty() { Ok(()) } else { write.tell(&events).await }
 }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::pin, task::Poll};
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Clock, ManualClock, OrderId, Refusal};
 
-use super::words::{confirm, context, lines, order, receipt, release, reserve, sku};
+use super::words::{confirm, context, lines, order, receipt, receipt_at, release, reserve, sku};
 use crate::{
     Inventory, ReservationConfirmed, StockLevel, StockReceived, StockReleased, StockReserved, refusals,
 };
@@ -46,6 +46,8 @@ pub async fn conformance(on: &dyn UnderTest) {
     an_undo_of_a_later_attempt_ends_the_earlier(on).await;
     what_was_shipped_is_not_given_back(on).await;
     a_delivery_is_booked_once(on).await;
+    a_product_stands_at_one_place_while_any_is_left(on).await;
+    what_is_kept_tells_where_it_stands_for_good(on).await;
     levels_name_only_what_was_received(on).await;
     overlapping_batches_in_opposite_order_both_end(on).await;
 }
@@ -297,6 +299,62 @@ async fn a_delivery_is_booked_once(on: &dyn UnderTest) {
     assert_eq!(more, [booked(false)]);
     check(on, "came-1", [4, 0, 0]).await;
     check(on, "came-2", [6, 0, 0]).await;
+}
+
+/// Of one piece of a product.
+async fn receive_at(on: &dyn UnderTest, key: &str, place: Option<&str>, name: &str) -> String {
+    let mut delivery = receipt(key, &[(name, 1)]);
+    delivery.place = place.map(|place| place.parse().expect("a place"));
+    code(&on.port().receive(context(), vec![delivery]).await.remove(0)).to_owned()
+}
+
+async fn place_of(on: &dyn UnderTest, name: &str) -> String {
+    let Answer::Done(levels) = on.port().levels(vec![sku(name)]).await else { panic!("no levels") };
+    levels[0].place.to_string()
+}
+
+async fn a_product_stands_at_one_place_while_any_is_left(on: &dyn UnderTest) {
+    assert_eq!(receive_at(on, "place-1", None, "place").await, "done");
+    assert_eq!(place_of(on, "place").await, "main", "where nobody says where");
+    for _ in 0..2 {
+        assert_eq!(receive_at(on, "place-2", Some("north"), "place").await, refusals::STANDS_ELSEWHERE);
+    }
+    check(on, "place", [1, 0, 0]).await;
+    let kept = order("place");
+    hold(on, kept, 1, &[("place", 1)]).await;
+    assert_eq!(receive_at(on, "place-2", Some("north"), "place").await, refusals::STANDS_ELSEWHERE, "held");
+    firm(on, kept).await;
+    assert_eq!(receive_at(on, "place-2", Some("north"), "place").await, refusals::STANDS_ELSEWHERE, "firm");
+    on.ship(kept).await;
+    assert_eq!(receive_at(on, "place-2", Some("north"), "place").await, "done", "nothing is left");
+    assert_eq!(place_of(on, "place").await, "north");
+    assert_eq!(receive_at(on, "place-3", None, "place").await, "done", "to where it stands");
+    assert_eq!(receive_at(on, "place-4", Some("north"), "place").await, "done");
+    assert_eq!(place_of(on, "place").await, "north");
+    assert_eq!(receive_at(on, "place-4", Some("north"), "place").await, "done", "a repeat");
+    assert_eq!(receive_at(on, "place-4", Some("main"), "place").await, refusals::KEY_REUSED);
+    check(on, "place", [3, 0, 1]).await;
+}
+
+async fn what_is_kept_tells_where_it_stands_for_good(on: &dyn UnderTest) {
+    stock(on, "stands-1", 2).await;
+    let cold = receipt_at("stands-2", "cold", &[("stands-2", 1), ("stands-3", 1)]);
+    assert_eq!(code(&on.port().receive(context(), vec![cold]).await[0]), "done");
+    let of = [("stands-1", 1), ("stands-2", 1), ("stands-3", 1)];
+    let first = hold(on, order("stands"), 1, &of).await;
+    let Answer::Done(reserved) = &first else { panic!("{first:?}") };
+    let places = reserved.places.parcels(lines(&of));
+    let places: Vec<(&str, usize)> =
+        places.iter().map(|(place, lines)| (place.as_str(), lines.len())).collect();
+    assert_eq!(places, [("cold", 2), ("main", 1)]);
+    undo(on, order("stands"), 1).await;
+    let gone = hold(on, order("stands-gone"), 1, &[("stands-2", 1), ("stands-3", 1)]).await;
+    assert_eq!(code(&gone), "done");
+    firm(on, order("stands-gone")).await;
+    on.ship(order("stands-gone")).await;
+    assert_eq!(receive_at(on, "stands-4", Some("main"), "stands-2").await, "done");
+    assert_eq!(hold(on, order("stands"), 1, &of).await, first, "a repeat, after it was moved");
+    assert_eq!(hold(on, order("stands-gone"), 2, &of).await, gone, "a later attempt, of what is gone");
 }
 
 async fn levels_name_only_what_was_received(on: &dyn UnderTest) {

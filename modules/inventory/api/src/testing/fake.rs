@@ -6,7 +6,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Clock, Command, CommandId, Context, Line, OrderId, Refusal, Sku, Timestamp};
+use banyan_kernel::{
+    Answer, Clock, Command, CommandId, Context, Line, OrderId, Place, Places, Refusal, Sku, Timestamp,
+};
 
 use crate::{
     ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock,
@@ -23,14 +25,18 @@ pub struct FakeInventory {
 struct Books {
     stock: BTreeMap<Sku, StockLevel>,
     reservations: BTreeMap<OrderId, Reservation>,
-    receipts: BTreeMap<String, BTreeSet<(Sku, i64)>>,
+    receipts: BTreeMap<String, Receipt>,
 }
+
+/// What came, and where it was said to be put.
+type Receipt = (BTreeSet<(Sku, i64)>, Option<Place>);
 
 #[derive(Clone)]
 struct Reservation {
     attempt: u32,
     expires_at: Timestamp,
     lines: Vec<Line>,
+    places: Places,
     state: State,
 }
 
@@ -138,15 +144,22 @@ impl Reservation {
         match &self.state {
             State::Refused(refusal) => Answer::Rejected(refusal.clone()),
             State::Cancelled => Answer::Rejected(Refusal::cancelled()),
-            _ => Answer::Done(StockReserved { expires_at: self.expires_at }),
+            _ => Answer::Done(StockReserved { expires_at: self.expires_at, places: self.places.clone() }),
         }
     }
 }
 
 impl Books {
     fn level(&mut self, sku: &Sku) -> &mut StockLevel {
-        let none =
-            || StockLevel { sku: sku.clone(), on_hand: 0, reserved: 0, shipped: 0, received: 0, adjusted: 0 };
+        let none = || StockLevel {
+            sku: sku.clone(),
+            on_hand: 0,
+            reserved: 0,
+            shipped: 0,
+            received: 0,
+            adjusted: 0,
+            place: Place::default(),
+        };
         self.stock.entry(sku.clone()).or_insert_with(none)
     }
 
@@ -171,10 +184,16 @@ impl Books {
             self.keep(&body.lines);
         }
         let (attempt, expires_at, lines) = (id.attempt, body.expires_at, body.lines.clone());
-        let row = Reservation { attempt, expires_at, lines, state };
+        let places = self.places(&lines);
+        let row = Reservation { attempt, expires_at, lines, places, state };
         let answer = row.answer();
         self.reservations.insert(id.order, row);
         answer
+    }
+
+    fn places(&self, lines: &[Line]) -> Places {
+        let place = |line: &Line| Some((line.sku.clone(), self.stock.get(&line.sku)?.place.clone()));
+        lines.iter().filter_map(place).collect()
     }
 
     fn lacking(&self, lines: &[Line]) -> Option<String> {
@@ -239,7 +258,8 @@ impl Books {
         }
         if row.is_none_or(|row| row.attempt < id.attempt) {
             let (attempt, expires_at, lines) = (id.attempt, now, Vec::new());
-            let tombstone = Reservation { attempt, expires_at, lines, state: State::Cancelled };
+            let (places, state) = (Places::default(), State::Cancelled);
+            let tombstone = Reservation { attempt, expires_at, lines, places, state };
             self.reservations.insert(id.order, tombstone);
         }
         Answer::Done(StockReleased {})
@@ -251,17 +271,27 @@ impl Books {
         }
         let lines: BTreeSet<(Sku, i64)> =
             item.lines.iter().map(|line| (line.sku.clone(), line.quantity.get())).collect();
+        let receipt = (lines, item.place.clone());
         match self.receipts.get(&item.key) {
-            Some(first) if *first == lines => return Answer::Done(StockReceived { repeated: true }),
+            Some(first) if *first == receipt => return Answer::Done(StockReceived { repeated: true }),
             Some(_) => return Answer::rejected(refusals::KEY_REUSED, "this key came before"),
             None => {}
+        }
+        let (lines, place) = receipt;
+        let elsewhere = |(sku, _): &&(Sku, i64)| {
+            let level = self.stock.get(sku).filter(|level| level.on_hand + level.reserved > 0);
+            level.is_some_and(|level| place.as_ref().is_some_and(|place| level.place != *place))
+        };
+        if lines.iter().any(|line| elsewhere(&line)) {
+            return Answer::rejected(refusals::STANDS_ELSEWHERE, "some of it is left at another place");
         }
         for (sku, quantity) in &lines {
             let level = self.level(sku);
             level.on_hand += quantity;
             level.received += quantity;
+            level.place = place.clone().unwrap_or(level.place.clone());
         }
-        self.receipts.insert(item.key.clone(), lines);
+        self.receipts.insert(item.key.clone(), (lines, place));
         Answer::Done(StockReceived { repeated: false })
     }
 }

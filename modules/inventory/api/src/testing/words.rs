@@ -67,5 +67,15 @@ pub fn release(order: OrderId, attempt: u32) -> Command<ReleaseStock> {
 /// A delivery.
 #[must_use]
 pub fn receipt(key: &str, of: &[(&str, i64)]) -> ReceiveStock {
-    ReceiveStock { key: key.into(), lines: lines(of) }
+    ReceiveStock { key: key.into(), lines: lines(of), place: None }
+}
+
+/// A delivery that was put at a place.
+///
+/// # Panics
+/// When that is none.
+#[must_use]
+pub fn receipt_at(key: &str, place: &str, of: &[(&str, i64)]) -> ReceiveStock {
+    let place = place.parse().expect("a test names valid places");
+    ReceiveStock { place: Some(place), ..receipt(key, of) }
 }

@@ -7,7 +7,7 @@ use banyan_store::StoreError;
 use notifications_api::{Kind, MailHead, Sending};
 use notifications_core::{DelayedReconciler, NewsConsumer};
 
-use crate::world::{World, cancelled, created, delivered, id, refunded, shipped, slots};
+use crate::world::{World, cancelled, created, delivered, id, one_of_several, refunded, shipped, slots};
 
 fn kinds(mails: &[MailHead]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = mails.iter().map(|mail| mail.kind).collect();
@@ -66,6 +66,16 @@ async fn a_parcel_that_arrived_is_told_of_once() {
         [Applied::Duplicate, Applied::Duplicate]
     );
     assert_eq!(world.hear_deliveries(&[refunded("a", 5, 100)]).await, [Applied::Skipped]);
+    assert_eq!(kinds(&world.mailbox().await), [Kind::Confirmed, Kind::Shipped, Kind::Delivered]);
+}
+
+#[tokio::test]
+async fn of_several_parcels_the_last_one_is_told_of() {
+    let world = World::new(false).await;
+    world.hear(&[created("a"), shipped("a")]).await;
+    assert_eq!(world.hear_deliveries(&[one_of_several("a", 3)]).await, [Applied::Skipped]);
+    assert_eq!(kinds(&world.mailbox().await), [Kind::Confirmed, Kind::Shipped]);
+    assert_eq!(world.hear_deliveries(&[delivered("a", 4)]).await, [Applied::Done]);
     assert_eq!(kinds(&world.mailbox().await), [Kind::Confirmed, Kind::Shipped, Kind::Delivered]);
 }
 

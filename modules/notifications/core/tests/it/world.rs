@@ -70,7 +70,13 @@ pub fn created(name: &str) -> Envelope {
 }
 
 pub fn shipped(name: &str) -> Envelope {
-    event("orders", name, 2, OrderShipped::KIND, &OrderShipped { order: id(name) })
+    event(
+        "orders",
+        name,
+        2,
+        OrderShipped::KIND,
+        &OrderShipped { order: id(name), tracking: vec!["T".to_owned()] },
+    )
 }
 
 pub fn cancelled(name: &str, cause: &str) -> Envelope {
@@ -83,8 +89,15 @@ pub fn refunded(name: &str, sequence: i64, minor: i64) -> Envelope {
     event("payments", name, sequence, PaymentRefunded::KIND, &data)
 }
 
+/// Of which others are still on their way.
+pub fn one_of_several(name: &str, sequence: i64) -> Envelope {
+    let mut event = delivered(name, sequence);
+    event.data["whole"] = false.into();
+    event
+}
+
 pub fn delivered(name: &str, sequence: i64) -> Envelope {
-    let data = ShipmentDelivered { order: id(name), tracking: "T".to_owned() };
+    let data = ShipmentDelivered { order: id(name), tracking: "T".to_owned(), whole: true };
     event("shipping", name, sequence, ShipmentDelivered::KIND, &data)
 }
 

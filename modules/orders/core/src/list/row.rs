@@ -70,7 +70,7 @@ impl ListRow {
                     self.turn_back("cancelled");
                 }
             }
-            OrderEvent::OrderShipped {} | OrderEvent::OrderCancelled { .. } => self.ended_at = Some(at),
+            OrderEvent::OrderShipped { .. } | OrderEvent::OrderCancelled { .. } => self.ended_at = Some(at),
             OrderEvent::OrderCreated(_) => {}
         }
         self.state = self.stands().as_str().to_owned();
@@ -109,7 +109,7 @@ impl ListRow {
             ("total", format!("{} {}", self.total_minor, self.currency), total),
             ("pieces", self.pieces.to_string(), pieces.to_string()),
             ("products", self.skus.join(" "), skus.join(" ")),
-            ("tracking", text(self.tracking.as_deref()), text(order.tracking.as_deref())),
+            ("tracking", text(self.tracking.as_deref()), text(order.tracking.first().map(String::as_str))),
             ("time of placing", time(Some(self.placed_at)), time(Some(order.placed_at))),
             ("time of ending", time(self.ended_at), time(order.ended)),
         ];
@@ -136,7 +136,7 @@ impl ListRow {
 
 #[cfg(test)]
 mod tests {
-    use banyan_kernel::{Actor, TraceParent};
+    use banyan_kernel::{Actor, Places, TraceParent};
     use orders_api::PricedLine;
     use rand::{Rng, SeedableRng, rngs::SmallRng};
 
@@ -164,16 +164,22 @@ mod tests {
         let step = Step::FORWARD[rng.random_range(0..Step::FORWARD.len())];
         let text = || "text".to_owned();
         match rng.random_range(0..9) {
-            0 | 1 => {
-                OrderEvent::StepDone { step, attempt: 1, asked: 0, asked_again: false, result: Some(text()) }
-            }
+            0 | 1 => OrderEvent::StepDone {
+                step,
+                attempt: 1,
+                asked: 0,
+                asked_again: false,
+                result: Some(text()),
+                places: Places::default(),
+                further: Vec::new(),
+            },
             2 => OrderEvent::StepRefused { step, attempt: 1, code: text(), detail: text() },
             3 => OrderEvent::StepUndone { step, attempt: 1 },
             4 => OrderEvent::StepBroken { step, attempt: 1, undo: rng.random(), why: text() },
             5 => OrderEvent::CancelRequested { reason: text() },
             6 => OrderEvent::OrderResolved { how: Resolution::Retry, reason: text() },
             7 => OrderEvent::OrderResolved { how: Resolution::Cancel, reason: text() },
-            _ if rng.random() => OrderEvent::OrderShipped {},
+            _ if rng.random() => OrderEvent::OrderShipped { tracking: Vec::new() },
             _ => OrderEvent::OrderCancelled { cause: text() },
         }
     }

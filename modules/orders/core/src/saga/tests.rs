@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use banyan_kernel::{Actor, Timestamp};
+use banyan_kernel::{Actor, Places, Timestamp};
 use orders_api::{OrderState, Resolution};
 
 use super::*;
@@ -70,7 +70,15 @@ impl State {
                 let mut asked = self.clone();
                 asked.was_asked.insert(step);
                 let (attempt, text) = (attempt(step), String::new);
-                let done = OrderEvent::StepDone { step, attempt, asked: 0, asked_again: false, result: None };
+                let done = OrderEvent::StepDone {
+                    step,
+                    attempt,
+                    asked: 0,
+                    asked_again: false,
+                    result: None,
+                    places: Places::default(),
+                    further: Vec::new(),
+                };
                 let refused = OrderEvent::StepRefused { step, attempt, code: text(), detail: text() };
                 [done, refused, broken(step, false)].map(|event| asked.after(event)).into()
             }
@@ -96,7 +104,7 @@ fn check(state: &State) {
             assert!(!later.clone().any(done), "{step:?} before one that was done later");
             assert!(!matches!(order.state(*step), StepState::Refused | StepState::Undone), "{step:?} again");
         }
-        Next::Record(OrderEvent::OrderShipped {}) => assert!(Step::FORWARD.iter().all(done)),
+        Next::Record(OrderEvent::OrderShipped { .. }) => assert!(Step::FORWARD.iter().all(done)),
         Next::Record(OrderEvent::OrderCancelled { .. }) => owes_nothing(state),
         Next::Record(other) => panic!("{other:?} is nothing to end with"),
         Next::Nothing => assert!(order.ended.is_some() || order.broken.is_some()),
@@ -146,7 +154,15 @@ fn an_order_goes_forward_step_by_step_and_back_in_reverse() {
     let mut asked = Vec::new();
     while let Next::Do(step) = next(&forward) {
         asked.push(step);
-        let done = OrderEvent::StepDone { step, attempt: 1, asked: 0, asked_again: false, result: None };
+        let done = OrderEvent::StepDone {
+            step,
+            attempt: 1,
+            asked: 0,
+            asked_again: false,
+            result: None,
+            places: Places::default(),
+            further: Vec::new(),
+        };
         forward.record(done, Timestamp::UNIX_EPOCH, &Actor::system("test"));
     }
     assert_eq!(asked, Step::FORWARD);
@@ -178,7 +194,15 @@ fn a_wish_to_cancel_undoes_what_may_be_under_way_and_a_refusal_only_what_was_don
         }
         undone
     };
-    let done = |step| OrderEvent::StepDone { step, attempt: 1, asked: 0, asked_again: false, result: None };
+    let done = |step| OrderEvent::StepDone {
+        step,
+        attempt: 1,
+        asked: 0,
+        asked_again: false,
+        result: None,
+        places: Places::default(),
+        further: Vec::new(),
+    };
     let wish = || OrderEvent::CancelRequested { reason: String::new() };
     let refused =
         |step| OrderEvent::StepRefused { step, attempt: 1, code: String::new(), detail: String::new() };

@@ -37,6 +37,12 @@ fn judge(modules: &Modules, row: &Row) -> Result<(), String> {
         OrderState::Shipped if (parcel("shipment_booked"), parcel("shipment_cancelled")) != (1, 0) => {
             Err(format!("it was shipped, and the carrier's book says {parcels:?}"))
         }
+        OrderState::Shipped if order.tracking != modules.shipping.tracking_of(order.id) => {
+            Err(format!("its customer is told of {:?}", order.tracking))
+        }
+        OrderState::Shipped if order.tracking.len() != order.parcels().len() => {
+            Err(format!("{:?} for goods at {:?}", order.tracking, order.places))
+        }
         OrderState::Cancelled if held > 1 || taken != back || held != back + count("cancelled") => {
             Err(format!("it was cancelled, and the money's book says {money:?}"))
         }
@@ -72,7 +78,7 @@ fn backwards(row: &Row) -> Result<(), String> {
                 return Err(format!("{step:?} was done after it turned back"));
             }
             OrderEvent::StepRefused { .. } | OrderEvent::CancelRequested { .. } => turned_back = true,
-            OrderEvent::OrderShipped {} | OrderEvent::OrderCancelled { .. } => ended = true,
+            OrderEvent::OrderShipped { .. } | OrderEvent::OrderCancelled { .. } => ended = true,
             _ => {}
         }
     }
@@ -85,7 +91,8 @@ async fn stock(modules: &Modules, rows: &[Row]) -> Result<(), String> {
     let mut shipped = 0;
     for row in sold {
         modules.inventory.ship(row.order.id);
-        shipped += row.order.created.lines.iter().map(|line| line.quantity.get()).sum::<i64>();
+        let of_a = row.order.created.lines.iter().filter(|line| line.sku == sku("A"));
+        shipped += of_a.map(|line| line.quantity.get()).sum::<i64>();
     }
     let Answer::Done(levels) = modules.inventory.levels(vec![sku("A")]).await else {
         return Err("the fake answers".to_owned());

@@ -15,9 +15,9 @@ use banyan_store::Signal;
 use futures::future::BoxFuture;
 use inventory_api::{
     Inventory,
-    testing::{context, receipt},
+    testing::{context, receipt, receipt_at, sku},
 };
-use orders_api::{OrderState, OrderView, Resolution, refusals};
+use orders_api::{OrderState, OrderView, PricedLine, Resolution, refusals};
 use payments_api::{
     AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments,
     RefundPayment, VoidPayment,
@@ -29,8 +29,11 @@ use super::{
     created, placed,
 };
 use crate::{
-    BACK_OFF_MAX, DriveConfig, Driver, Ports, Step, cancel, event::OrderEvent, log::OrderLog,
-    memory::MemoryLog, resolve,
+    BACK_OFF_MAX, DriveConfig, Driver, Ports, Step, cancel,
+    event::{Created, OrderEvent},
+    log::OrderLog,
+    memory::MemoryLog,
+    resolve,
 };
 
 const QUANTITY: i64 = 2;
@@ -103,6 +106,15 @@ fn staff() -> Context {
     Context { actor, trace: TraceParent::root(uuid::Uuid::from_u128(7)) }
 }
 
+/// Of goods that stand at two places: each story below is one of two parcels.
+fn split(method: &str) -> Created {
+    let mut created = created(method, QUANTITY);
+    let (sku, quantity) = (sku("B"), 1.try_into().expect("a quantity"));
+    created.lines.push(PricedLine { sku, quantity, ..created.lines[0] });
+    created.total.minor += created.lines[0].unit_price.minor;
+    created
+}
+
 impl Scene {
     /// In which every module does what it is asked for.
     async fn new() -> Self {
@@ -114,14 +126,15 @@ impl Scene {
         let clock = Arc::new(VirtualClock::new(Instant::now(), 0));
         let modules = Arc::new(Modules::new(clock.clone()));
         let received = if refused == Some(Step::Reserve) { QUANTITY - 1 } else { QUANTITY };
-        modules.inventory.receive(context(), vec![receipt("in", &[("A", received)])]).await;
+        let receipts = vec![receipt("in", &[("A", received)]), receipt_at("elsewhere", "north", &[("B", 1)])];
+        modules.inventory.receive(context(), receipts).await;
         let method = match refused {
             Some(Step::Authorise) => "pm_card_chargeDeclined",
             Some(Step::Capture) => "pm_sandbox_captureFails",
             _ => "pm_card_visa",
         };
         let log = Arc::new(MemoryLog::default());
-        let (order, first) = placed("the order", created(method, QUANTITY), clock.now());
+        let (order, first) = placed("the order", split(method), clock.now());
         let scene =
             Self { clock, log, modules, script: Arc::default(), died: Arc::default(), order: order.id };
         scene.log.place((order, first));

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
-use banyan_kernel::{Actor, OrderId, SLOTS, Timestamp, slot_of};
+use banyan_kernel::{Actor, OrderId, Places, SLOTS, Timestamp, slot_of};
 use orders_core::{
     BACK_OFF_MAX, OrderEvent, Step,
     log::{Kept, Loaded, OrderLog, Save},
@@ -60,7 +60,15 @@ pub fn with(loaded: &Loaded, event: OrderEvent, now: Timestamp) -> Save {
 
 /// That a step was done.
 pub fn done(step: Step) -> OrderEvent {
-    OrderEvent::StepDone { step, attempt: 1, asked: 0, asked_again: false, result: Some("it".to_owned()) }
+    OrderEvent::StepDone {
+        step,
+        attempt: 1,
+        asked: 0,
+        asked_again: false,
+        result: Some("it".to_owned()),
+        places: Places::default(),
+        further: Vec::new(),
+    }
 }
 
 async fn a_new_order_is_due_in_its_slot_alone(on: &dyn LogUnderTest) {
@@ -84,7 +92,7 @@ async fn what_is_saved_is_loaded(on: &dyn LogUnderTest) {
     let loaded = load(on.log(), id).await;
     assert_eq!(loaded.order, save.order);
     assert_eq!((loaded.asked, loaded.waiting), (3, Some("the bank".to_owned())));
-    assert_eq!(loaded.order.tracking.as_deref(), Some("it"));
+    assert_eq!(loaded.order.tracking, ["it"]);
 }
 
 async fn who_meets_a_newer_version_keeps_nothing(on: &dyn LogUnderTest) {
@@ -154,7 +162,7 @@ async fn the_longest_due_come_first_and_no_more_than_asked(on: &dyn LogUnderTest
 
 async fn what_ended_is_never_due(on: &dyn LogUnderTest) {
     let id = on.place("ended").await;
-    let save = with(&load(on.log(), id).await, OrderEvent::OrderShipped {}, on.now());
+    let save = with(&load(on.log(), id).await, OrderEvent::OrderShipped { tracking: Vec::new() }, on.now());
     assert_eq!(on.log().save(&[save]).await.expect("saved"), [Kept::Kept]);
     assert!(!is_due(on, id, on.now()).await);
     on.log().put_off(&[id], on.now(), "should not be").await.expect("put off");

@@ -94,7 +94,7 @@ async fn append(world: &World, name: &str, events: &[OrderEvent]) {
 
 async fn ship(world: &World, name: &str) {
     append(world, name, &Step::FORWARD.map(done)).await;
-    append(world, name, &[OrderEvent::OrderShipped {}]).await;
+    append(world, name, &[OrderEvent::OrderShipped { tracking: Vec::new() }]).await;
 }
 
 /// What the list shows once it has come to what is recorded of these orders.

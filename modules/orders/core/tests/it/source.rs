@@ -57,7 +57,7 @@ async fn only_public_events_are_told_without_a_gap() {
     for step in Step::FORWARD {
         append(&world, "shipped", done(step)).await;
     }
-    append(&world, "shipped", OrderEvent::OrderShipped {}).await;
+    append(&world, "shipped", OrderEvent::OrderShipped { tracking: Vec::new() }).await;
     world.placed("cancelled").await;
     append(&world, "cancelled", OrderEvent::CancelRequested { reason: "why".to_owned() }).await;
     append(&world, "cancelled", OrderEvent::OrderCancelled { cause: "cancelled".to_owned() }).await;
@@ -92,7 +92,7 @@ async fn a_subject_is_told_from_a_sequence_on() {
     let world = World::new().await;
     let (source, subject) = (world.orders.source(), world.placed("a").await.to_string());
     append(&world, "a", done(Step::Reserve)).await;
-    append(&world, "a", OrderEvent::OrderShipped {}).await;
+    append(&world, "a", OrderEvent::OrderShipped { tracking: Vec::new() }).await;
     assert_eq!(
         lines(&source.of_subject(&subject, 0).await.expect("told")),
         ["OrderCreated 1", "OrderShipped 2"]

@@ -1,11 +1,11 @@
 //! The rules of the port, each a short story on orders of its own.
 
-use std::future::Future;
+use std::{future::Future, slice};
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Currency, OrderId, Refusal};
+use banyan_kernel::{Answer, Currency, OrderId, Place, Refusal};
 
-use super::words::{book, cancel, context, order};
+use super::words::{book, book_from, cancel, context, order};
 use crate::{
     ParcelState, ParcelView, Parcels, QuoteParcel, ShipmentBookedReply, ShipmentCancelledReply, Shipping,
     refusals,
@@ -61,6 +61,7 @@ pub async fn conformance(on: &dyn UnderTest) {
     what_has_left_the_house_is_not_cancelled(on).await;
     duplicates_in_a_batch_are_one(on).await;
     a_parcel_is_followed_from_its_booking_to_its_customer(on).await;
+    what_stands_at_two_places_leaves_in_two_parcels(on).await;
     a_quote_is_always_given_the_cheapest_first(on).await;
 }
 
@@ -173,16 +174,45 @@ async fn a_parcel_is_followed_from_its_booking_to_its_customer(on: &dyn UnderTes
     give_up(on, given_up, 1).await;
     give_up(on, never, 1).await;
     let [parcel] = &followed(on, shipped).await[..] else { panic!("one parcel") };
-    assert_eq!((&parcel.tracking, parcel.state), (&booked.tracking, ParcelState::Booked));
+    assert_eq!(
+        (slice::from_ref(&parcel.tracking), parcel.state),
+        (&booked.tracking[..], ParcelState::Booked)
+    );
+    assert_eq!(parcel.place.as_str(), Place::MAIN);
     assert!(parcel.promised_by.is_some() && parcel.arrived_at.is_none(), "{parcel:?}");
     on.ship(shipped).await;
     assert_eq!(followed(on, shipped).await[0].state, ParcelState::Dispatched);
     on.arrive().await;
     let [parcel] = &followed(on, shipped).await[..] else { panic!("one parcel") };
-    assert_eq!((&parcel.tracking, parcel.state), (&booked.tracking, ParcelState::Delivered));
+    assert_eq!((&parcel.tracking, parcel.state), (&booked.tracking[0], ParcelState::Delivered));
     assert!(parcel.promised_by.is_some() && parcel.arrived_at.is_some(), "{parcel:?}");
     assert_eq!(followed(on, given_up).await[0].state, ParcelState::Cancelled);
     assert_eq!(followed(on, never).await, []);
+}
+
+async fn what_stands_at_two_places_leaves_in_two_parcels(on: &dyn UnderTest) {
+    let [split, given_up] = ["split", "split-given-up"].map(order);
+    let have = async |order: OrderId| {
+        ask_until_settled(on, || on.port().book(vec![book_from(order, 1, &["main", "north"])])).await
+    };
+    let first = have(split).await;
+    let Answer::Done(booked) = &first else { panic!("{first:?}") };
+    let [main, north] = &booked.tracking[..] else { panic!("a number for each: {booked:?}") };
+    assert_ne!(main, north);
+    assert_eq!(have(split).await, first, "a repeat");
+    assert_eq!(on.book(split).await, ["shipment_booked"], "all of them at once, and once");
+    on.ship(split).await;
+    on.arrive().await;
+    let parcels = followed(on, split).await;
+    let parcels: Vec<_> = parcels.iter().map(|one| (one.place.as_str(), &one.tracking, one.state)).collect();
+    assert_eq!(parcels, [("main", main, ParcelState::Delivered), ("north", north, ParcelState::Delivered)]);
+    have(given_up).await;
+    for _ in 0..2 {
+        assert!(done(&give_up(on, given_up, 1).await));
+    }
+    let states: Vec<ParcelState> = followed(on, given_up).await.iter().map(|one| one.state).collect();
+    assert_eq!(states, [ParcelState::Cancelled; 2], "both");
+    assert_eq!(on.book(given_up).await, ["shipment_booked", "shipment_cancelled"]);
 }
 
 async fn a_quote_is_always_given_the_cheapest_first(on: &dyn UnderTest) {

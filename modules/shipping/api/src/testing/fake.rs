@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Money, OrderId, Refusal, Timestamp};
+use banyan_kernel::{Answer, Command, Money, OrderId, Place, Refusal, Timestamp};
 
 use crate::{
     BookShipment, CancelShipment, ParcelState, ParcelView, Parcels, QuoteParcel, QuoteSource, Quotes,
@@ -52,6 +52,7 @@ struct Shipment {
     state: State,
     attempt: u32,
     booked: Option<ShipmentBookedReply>,
+    places: Vec<Place>,
     refusal: Option<Refusal>,
     arrived: bool,
 }
@@ -69,6 +70,14 @@ impl FakeShipping {
     #[must_use]
     pub fn book_of(&self, order: OrderId) -> Vec<String> {
         self.inner().book.get(&order).cloned().unwrap_or_default()
+    }
+
+    /// The numbers on an order's parcels.
+    #[must_use]
+    pub fn tracking_of(&self, order: OrderId) -> Vec<String> {
+        let inner = self.inner();
+        let booked = inner.shipments.get(&order).and_then(|shipment| shipment.booked.as_ref());
+        booked.map(|booked| booked.tracking.clone()).unwrap_or_default()
     }
 
     /// The parcel has left the house.
@@ -130,7 +139,8 @@ impl Inner {
     }
 
     fn tombstone(&mut self, order: OrderId, attempt: u32) -> &mut Shipment {
-        let none = Shipment { state: State::Cancelled, attempt, booked: None, refusal: None, arrived: false };
+        let (state, places) = (State::Cancelled, Vec::new());
+        let none = Shipment { state, attempt, booked: None, places, refusal: None, arrived: false };
         self.shipments.entry(order).or_insert(none)
     }
 
@@ -148,7 +158,9 @@ impl Inner {
         shipment.attempt = attempt;
         if newer && matches!(shipment.state, State::Refused | State::Cancelled) {
             shipment.state = if refused.is_some() { State::Refused } else { State::Booked };
-            let tracking = format!("T-{order}-{attempt}");
+            shipment.places = command.body.parcels.iter().map(|parcel| parcel.place.clone()).collect();
+            let tracking =
+                shipment.places.iter().map(|place| format!("T-{order}-{attempt}-{place}")).collect();
             shipment.booked =
                 refused.is_none().then_some(ShipmentBookedReply { tracking, asked_again: false });
             shipment.refusal = refused;
@@ -209,7 +221,7 @@ impl Parcels for FakeShipping {
     async fn parcels(&self, order: OrderId) -> Answer<Vec<ParcelView>> {
         let inner = self.inner();
         let shipment = inner.shipments.get(&order);
-        let view = |shipment: &Shipment| {
+        let views = |shipment: &Shipment| {
             let state = match shipment.state {
                 State::Cancelled | State::Refused => ParcelState::Cancelled,
                 _ if shipment.arrived => ParcelState::Delivered,
@@ -217,9 +229,13 @@ impl Parcels for FakeShipping {
                 State::Booked => ParcelState::Booked,
             };
             let arrived_at = shipment.arrived.then_some(THEN);
-            let tracking = shipment.booked.as_ref()?.tracking.clone();
-            Some(ParcelView { tracking, state, promised_by: Some(THEN), arrived_at })
+            let tracking = shipment.booked.iter().flat_map(|booked| booked.tracking.clone());
+            let view = |(tracking, place): (String, &Place)| {
+                let (place, promised_by) = (place.clone(), Some(THEN));
+                ParcelView { tracking, place, state, promised_by, arrived_at }
+            };
+            tracking.zip(&shipment.places).map(view).collect()
         };
-        Answer::Done(shipment.and_then(view).into_iter().collect())
+        Answer::Done(shipment.map(views).unwrap_or_default())
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use banyan_kernel::{Answer, OrderId};
 use shipping_api::{
     Shipping,
-    testing::{UnderTest, book, cancel, order},
+    testing::{UnderTest, book_from, cancel, order},
 };
 use shipping_core::CarrierConfig;
 use tokio::runtime::Builder;
@@ -19,7 +19,7 @@ async fn ask(shipping: &shipping_core::Shipping, order: OrderId, undo: bool) -> 
     if undo {
         shipping.cancel(vec![cancel(order, 1)]).await[0] != Answer::Pending
     } else {
-        shipping.book(vec![book(order, 1)]).await[0] != Answer::Pending
+        shipping.book(vec![book_from(order, 1, &["main", "north"])]).await[0] != Answer::Pending
     }
 }
 

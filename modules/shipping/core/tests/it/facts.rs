@@ -1,9 +1,9 @@
 //! What the module says of itself.
 
-use banyan_kernel::OrderId;
+use banyan_kernel::{Answer, OrderId};
 use shipping_api::{
     Shipping,
-    testing::{book, cancel, order},
+    testing::{book, book_from, cancel, order},
 };
 use uuid::Uuid;
 
@@ -25,9 +25,15 @@ async fn facts_are_the_rows_in_order() {
         (never, ("cancelled", false, 0, 0)),
     ] {
         let fact = facts.iter().find(|fact| fact.order == order).expect("a fact");
-        let tracked = fact.tracking.is_some() && fact.carrier_id.is_some();
+        let tracked = !fact.tracking.is_empty() && fact.carrier_id.is_some();
         assert_eq!((fact.state.as_str(), tracked, fact.version, fact.orders_seen), expected);
     }
+    let split = order("split");
+    let reply = world.shipping.book(vec![book_from(split, 1, &["main", "north", "south"])]).await;
+    let [Answer::Done(reply)] = &reply[..] else { panic!("{reply:?}") };
+    let facts = world.shipping.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    let fact = facts.iter().find(|fact| fact.order == split).expect("a fact");
+    assert_eq!(fact.tracking, reply.tracking);
     let last = facts.last().expect("facts").order;
     assert_eq!(world.shipping.facts(last, last).await.expect("facts"), []);
 }

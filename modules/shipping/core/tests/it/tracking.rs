@@ -6,7 +6,7 @@ use banyan_bus::Applied;
 use banyan_kernel::{Answer, OrderId};
 use shipping_api::{
     ParcelState, ParcelView, Parcels, QuoteParcel, QuoteSource, Shipping,
-    testing::{UnderTest, ask_until_settled, book, cancel, context, order},
+    testing::{UnderTest, ask_until_settled, book, book_from, cancel, context, order},
 };
 use shipping_core::{TrackingReconciler, Turned};
 
@@ -77,6 +77,59 @@ async fn what_came_back_is_told_as_such_and_what_was_given_up_arrives_nowhere() 
     assert_eq!(world.told_of(given_up).await, ["ShipmentBooked 1", "ShipmentCancelled 2"]);
     assert_eq!(state(&world, given_up).await, ParcelState::Cancelled);
     assert_eq!(parcels(&world, order("nobody")).await, []);
+}
+
+/// What was told of an order's arrivals: the tracking number, and whether it was the whole order.
+async fn arrivals(world: &World, order: OrderId) -> Vec<(String, Option<bool>)> {
+    let arrivals = "select payload->>'tracking', (payload->>'whole')::bool from outbox where aggregateid = $1 \
+         and type in ('ShipmentDelivered', 'ShipmentReturned') order by epoch, xid, seq";
+    let arrivals = sqlx::query_as(arrivals).bind(order.to_string());
+    arrivals.fetch_all(world.store.pool()).await.expect("the outbox")
+}
+
+#[tokio::test]
+async fn each_parcel_of_an_order_arrives_for_itself_and_the_last_one_makes_it_whole() {
+    let world = swift("none").await;
+    let order = order("split");
+    let booked = world.shipping.book(vec![book_from(order, 1, &["main", "north"])]).await;
+    let [Answer::Done(reply)] = &booked[..] else { panic!("{booked:?}") };
+    // As when the carrier tells of the second later: the first alone is behind this position.
+    sqlx::query("update carrier_feed set position = 1").execute(world.store.pool()).await.expect("moved");
+    turn(&world).await;
+    assert_eq!(arrivals(&world, order).await, [(reply.tracking[1].clone(), Some(false))]);
+    let states: Vec<ParcelState> = parcels(&world, order).await.iter().map(|one| one.state).collect();
+    assert_eq!(states, [ParcelState::Booked, ParcelState::Delivered]);
+    for _ in 0..2 {
+        sqlx::query("update carrier_feed set position = 0").execute(world.store.pool()).await.expect("moved");
+        turn(&world).await;
+        let both = [(reply.tracking[1].clone(), Some(false)), (reply.tracking[0].clone(), Some(true))];
+        assert_eq!(arrivals(&world, order).await, both);
+    }
+    let told = ["ShipmentBooked 1", "ShipmentDelivered 2", "ShipmentDelivered 3"];
+    assert_eq!(world.told_of(order).await, told);
+}
+
+#[tokio::test]
+async fn an_order_of_which_a_parcel_came_back_is_not_whole() {
+    let some = |config: &mut banyan_sandbox::Config| {
+        config.deliver_after_s = Some(0);
+        config.returned = "50%".parse().expect("a share");
+    };
+    let world = World::with(some, |_| ()).await;
+    let orders: Vec<OrderId> = (0..12).map(|n| order(&format!("split-{n}"))).collect();
+    world.shipping.book(orders.iter().map(|order| book_from(*order, 1, &["main", "north"])).collect()).await;
+    turn(&world).await;
+    let mut seen = [0; 2];
+    for order in orders {
+        let states: Vec<ParcelState> = parcels(&world, order).await.iter().map(|one| one.state).collect();
+        let all_delivered = states == [ParcelState::Delivered; 2];
+        let whole = arrivals(&world, order).await.iter().any(|(_, whole)| *whole == Some(true));
+        assert_eq!(whole, all_delivered, "{states:?}");
+        seen[usize::from(
+            states.contains(&ParcelState::Returned) && states.contains(&ParcelState::Delivered),
+        )] += 1;
+    }
+    assert!(seen[1] > 0, "some came back in part");
 }
 
 #[tokio::test]
