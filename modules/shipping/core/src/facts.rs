@@ -9,7 +9,8 @@ use sqlx::{Row, postgres::PgRow};
 use crate::Shipping;
 
 pub(crate) const FACTS: &str = "select order_id, state, carrier_id, version, coalesce(orders_seen, 0) as orders_seen, \
-     array(select tracking where tracking is not null union all select f->>'tracking' from json_array_elements(further) f) \
+     array(select tracking where tracking is not null union all select f->>'tracking' from json_array_elements(further) f \
+     where f->>'tracking' is not null) \
      as tracking \
      from shipment where order_id > $1 and order_id <= $2 order by order_id";
 

@@ -3,7 +3,7 @@
 use banyan_kernel::{Answer, OrderId};
 use shipping_api::{
     Shipping,
-    testing::{book, book_from, cancel, order},
+    testing::{ask_until_settled, book, book_from, cancel, order},
 };
 use uuid::Uuid;
 
@@ -34,6 +34,12 @@ async fn facts_are_the_rows_in_order() {
     let facts = world.shipping.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
     let fact = facts.iter().find(|fact| fact.order == split).expect("a fact");
     assert_eq!(fact.tracking, reply.tracking);
+    // What the carrier refuses has no number, however many parcels it would have been.
+    let refusing = World::of_profile("book.refuse=100%").await;
+    ask_until_settled(&refusing, || refusing.shipping.book(vec![book_from(split, 1, &["main", "north"])]))
+        .await;
+    let refused = refusing.shipping.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    assert_eq!((refused[0].state.as_str(), refused[0].tracking.len()), ("refused", 0));
     let last = facts.last().expect("facts").order;
     assert_eq!(world.shipping.facts(last, last).await.expect("facts"), []);
 }
