@@ -204,8 +204,8 @@ fn parcels(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>)
     if told != packed {
         audit.violated("once", format!("{id} was shipped as {packed}, and its customer was told of {told}"));
     }
-    let places = order.parcels().len();
-    if shipment.tracking.len() != places {
+    let places = facts.reservation.as_ref().map(|kept| kept.places.parcels(kept.lines.clone()).len());
+    if let Some(places) = places.filter(|places| shipment.tracking.len() != *places) {
         let parcels = shipment.tracking.len();
         let what = format!("{id} was shipped in {parcels} parcels, and its goods stood at {places} places");
         audit.violated("once", what);

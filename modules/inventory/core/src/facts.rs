@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use banyan_kernel::{Line, OrderId, Timestamp};
+use banyan_kernel::{Line, OrderId, Places, Timestamp};
 use banyan_store::StoreError;
 use inventory_api::StockLevel;
 use sqlx::FromRow;
@@ -14,7 +14,7 @@ use crate::{
     reservation::{Lines, ReservationState, unfold},
 };
 
-const FACTS: &str = "select order_id, state, lines, version, orders_seen, expires_at from reservation \
+const FACTS: &str = "select order_id, state, lines, places, version, orders_seen, expires_at from reservation \
      where order_id > $1 and order_id <= $2 order by order_id";
 
 /// Each SKU that any of the three tables names, where they disagree. One statement, so one moment.
@@ -45,6 +45,8 @@ pub struct ReservationFact {
     pub state: ReservationState,
     /// Of what, in SKU order.
     pub lines: Vec<Line>,
+    /// Where they stood when they were reserved.
+    pub places: Places,
     /// How many events inventory told of it.
     pub version: i64,
     /// The last event heard from orders.
@@ -75,6 +77,8 @@ struct FactRow {
     state: ReservationState,
     #[sqlx(json)]
     lines: Lines,
+    #[sqlx(json(nullable))]
+    places: Option<Places>,
     version: i64,
     orders_seen: i64,
     expires_at: Timestamp,
@@ -117,6 +121,7 @@ impl From<FactRow> for ReservationFact {
             order: OrderId(row.order_id),
             state: row.state,
             lines: unfold(&row.lines),
+            places: row.places.unwrap_or_default(),
             version: row.version,
             orders_seen: row.orders_seen,
             expires_at: row.expires_at,
