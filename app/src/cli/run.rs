@@ -165,7 +165,12 @@ mod tests {
         let command = RunArgs::augment_args(Command::new("run"));
         let matches = command.try_get_matches_from(words).expect("arguments");
         let serve = RunArgs::from_arg_matches(&matches).expect("run's arguments").serve.with_faults_allowed();
-        let common = Common { data: PathBuf::from("."), config: None, log: String::new(), log_json: false };
+        let common = Common {
+            data: PathBuf::from("."),
+            config: None,
+            log: "warn".parse().expect("a filter"),
+            log_json: false,
+        };
         let config = serve.config(&common).expect("settings");
         assert_eq!((config.sandbox_faults.as_str(), config.hold), (faults, Duration::from_secs(hold_s)));
     }
