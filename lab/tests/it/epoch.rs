@@ -37,7 +37,7 @@ async fn raised_under_load_nothing_is_lost_doubled_or_out_of_order() {
     let shop = stage.shop("shop", ShopOptions::default()).await;
     let pool = shop.superuser_pool();
     shop.stock(&SKUS, 1_000).await;
-    let wish = |n: usize| Wish::of(&format!("customer {}", n % 8), &format!("order {n}"), &SKUS);
+    let wish = |n: usize| Wish::of(&format!("customer {}", n % 8), &format!("order-{n}"), &SKUS);
     let (client, wishes) = (shop.client(), (0..ORDERS).map(wish).collect());
     let flow = tokio::spawn(async move { client.place_all(wishes, 12).await });
     let modules = [store(&shop, "orders"), store(&shop, "inventory")];

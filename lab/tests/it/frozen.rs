@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// What the issue promises.
 const GOES_ON: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(60);
-const KEY: &str = "while frozen";
+const KEY: &str = "while-frozen";
 
 const RESERVED: &str = "select count(*) from inventory.reservation where order_id = $1";
 const MOVED_ON: &str = "select pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8";

@@ -40,7 +40,7 @@ async fn ten_thousand_idle_connections_keep_nobody_from_buying_and_are_let_go() 
         idle.push(stream);
     }
     let opened = begun.elapsed();
-    let wishes = (0..20).map(|n| Wish::of("ada", &format!("order {n}"), &["APPLE", "PEAR"])).collect();
+    let wishes = (0..20).map(|n| Wish::of("ada", &format!("order-{n}"), &["APPLE", "PEAR"])).collect();
     let orders = shop.place_all(wishes, 4).await;
     let answered = begun.elapsed();
     let open = idle.iter().filter(|stream| is_open(stream)).count();

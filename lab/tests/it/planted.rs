@@ -39,7 +39,7 @@ impl Scene {
         // Each order is two parcels.
         shop.stock(&["APPLE"], 100).await;
         shop.stock_at("north", &["PEAR"], 100).await;
-        let wish = |n: usize| Wish::of("ada", &format!("order {n}"), &["APPLE", "PEAR"]);
+        let wish = |n: usize| Wish::of("ada", &format!("order-{n}"), &["APPLE", "PEAR"]);
         let orders = shop.place_all((0..ORDERS).map(wish).collect(), 4).await;
         shop.settled(&orders, SETTLE).await.unwrap();
         shop.clean_audit(SETTLE).await;
