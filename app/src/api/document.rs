@@ -1,7 +1,7 @@
 //! The API's own document, OpenAPI 3.1: each operation stands beside its handler; what is true of many of them is added here.
 
 use utoipa::{
-    Modify, OpenApi,
+    Modify,
     openapi::{
         Content, HeaderBuilder, OpenApi as Whole, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
         header::Header,
@@ -13,40 +13,13 @@ use utoipa::{
 
 use super::examples;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Banyan",
-        description = "A shop you can take apart while it is open: the public API. Its examples are of a shop with the sample in it \
-            (`banyan run`): with its tokens, each request works as it stands, once."
-    ),
-    modifiers(&Bearer),
-    tags(
-        (name = "orders", description = "Place, follow and cancel orders."),
-        (name = "catalog", description = "What is sold."),
-        (name = "inventory", description = "What is there (staff)."),
-        (name = "shipping", description = "What sending costs, and where parcels are."),
-        (name = "customers", description = "How a person is reached."),
-        (name = "mails", description = "What was told to a customer."),
-        (name = "webhooks", description = "What others tell of their own accord."),
-        (name = "staff", description = "What staff did (staff)."),
-        (name = "health", description = "For load balancers.")
-    )
-)]
-struct Document;
-
-struct Bearer;
+pub(super) struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Whole) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
     }
-}
-
-/// What routes are added to.
-pub(super) fn begun() -> Whole {
-    Document::openapi()
 }
 
 /// Adds what is true of many operations: problems, headers, examples.

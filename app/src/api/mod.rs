@@ -52,9 +52,11 @@ use payments_api::Refunds;
 use shipping_api::Parcels;
 use tokio_util::sync::CancellationToken;
 use tower_http::{limit::RequestBodyLimitLayer, timeout::RequestBodyDeadlineLayer};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+use document::Bearer;
 pub(crate) use examples::CUSTOMER as EXAMPLE_CUSTOMER;
 pub(crate) use products::PRICE_MINOR_MAX;
 pub use streams::Streams;
@@ -103,8 +105,30 @@ pub struct Api {
     pub stop: CancellationToken,
 }
 
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Banyan",
+        description = "A shop you can take apart while it is open: the public API. Its examples are of a shop with the sample in it \
+            (`banyan run`): with its tokens, each request works as it stands, once."
+    ),
+    modifiers(&Bearer),
+    tags(
+        (name = "orders", description = "Place, follow and cancel orders."),
+        (name = "catalog", description = "What is sold."),
+        (name = "inventory", description = "What is there (staff)."),
+        (name = "shipping", description = "What sending costs, and where parcels are."),
+        (name = "customers", description = "How a person is reached."),
+        (name = "mails", description = "What was told to a customer."),
+        (name = "webhooks", description = "What others tell of their own accord."),
+        (name = "staff", description = "What staff did (staff)."),
+        (name = "health", description = "For load balancers.")
+    )
+)]
+struct Document;
+
 fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(document::begun())
+    OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(place_order::place_order, list_orders::list_orders))
         .routes(routes!(read_orders::show_order))
         .routes(routes!(cancel_order::cancel_order))

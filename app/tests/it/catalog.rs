@@ -136,10 +136,10 @@ async fn what_is_sold_is_found_and_what_is_retired_is_not() {
 #[tokio::test]
 async fn what_is_sold_is_found_in_whatever_case() {
     let names = [
-        ("aepfel", "Äpfel aus Öhringen"),
-        ("yabloko", "ЯБЛОКО красное"),
-        ("mila", "ΜΗΛΑ"),
-        ("incir", "İNCİR"),
+        ("x-apfel", "Äpfel aus Öhringen"),
+        ("x-yabloko", "ЯБЛОКО красное"),
+        ("x-mila", "ΜΗΛΑ"),
+        ("x-incir", "İNCİR"),
     ];
     for (sku, name) in names {
         let body =
@@ -148,12 +148,12 @@ async fn what_is_sold_is_found_in_whatever_case() {
         put.header("if-none-match", "*").check(200, "").await;
     }
     for (sku, words) in [
-        ("aepfel", "äpfel"),
-        ("aepfel", "ÄPFEL öhringen"),
-        ("aepfel", "FRÜCHTE -яблоко"),
-        ("yabloko", "яблоко КРАСНОЕ"),
-        ("mila", "μηλα"),
-        ("incir", "İNCİR"),
+        ("x-apfel", "äpfel"),
+        ("x-apfel", "ÄPFEL öhringen"),
+        ("x-apfel", "FRÜCHTE -яблоко"),
+        ("x-yabloko", "яблоко КРАСНОЕ"),
+        ("x-mila", "μηλα"),
+        ("x-incir", "İNCİR"),
     ] {
         let query =
             reqwest::Url::parse_with_params("http://shop/v1/products", [("search", words)]).expect("a query");

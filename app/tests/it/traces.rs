@@ -85,7 +85,7 @@ fn parent<'a>(tree: &'a Tree, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn one_order_is_one_tree_from_the_request_to_the_last_delivery() {
-    let id = placed(order("a tree")).await;
+    let id = placed(order("a-tree")).await;
     let tree = tree(shop().await, &trace_of(&id), &OF_AN_ORDER).await;
     assert!(tree.is_whole(), "{}", tree.text());
     for (below, above) in [
@@ -114,8 +114,8 @@ async fn one_order_is_one_tree_from_the_request_to_the_last_delivery() {
 #[tokio::test]
 async fn an_order_stays_one_tree_through_repeats_refunds_and_a_trace_of_the_customers() {
     let shop = shop().await;
-    let id = placed(order("asked twice")).await;
-    assert_eq!(placed(order("asked twice")).await, id);
+    let id = placed(order("asked-twice")).await;
+    assert_eq!(placed(order("asked-twice")).await, id);
     let refunds = "POST /v1/orders/{id}/refunds";
     until("the order to be shipped", async || is_shipped(&id).await).await;
     let refund = json!({"amount_minor": 1, "reason": "bruised"});
@@ -126,15 +126,15 @@ async fn an_order_stays_one_tree_through_repeats_refunds_and_a_trace_of_the_cust
     assert!(whole.is_whole(), "{}", whole.text());
     assert_eq!(parent(&whole, refunds), "place order");
     let (trace, client) = ("5bf92f3577b34da6a3ce929d0e0e4737", "00f067aa0ba902b7");
-    placed(order("in a trace").header("traceparent", format!("00-{trace}-{client}-01"))).await;
+    placed(order("in-a-trace").header("traceparent", format!("00-{trace}-{client}-01"))).await;
     let theirs = tree(shop, trace, &OF_AN_ORDER).await;
     let above: Vec<&str> = theirs.orphans().iter().map(|span| span.parent.as_str()).collect();
     assert_eq!((theirs.roots().len(), above), (0, vec![client]), "{}", theirs.text());
     assert_eq!(theirs.orphans()[0].name, "POST /v1/orders");
     let unsampled = "00-6bf92f3577b34da6a3ce929d0e0e4737-00f067aa0ba902b7-00";
-    let unseen = placed(order("not to be seen").header("traceparent", unsampled)).await;
+    let unseen = placed(order("not-to-be-seen").header("traceparent", unsampled)).await;
     until("it to be shipped", async || is_shipped(&unseen).await).await;
-    let after = placed(order("after it")).await;
+    let after = placed(order("after-it")).await;
     tree(shop, &trace_of(&after), &OF_AN_ORDER).await;
     assert!(shop.traces.tree("6bf92f3577b34da6a3ce929d0e0e4737").0.is_empty(), "the customer's wish counts");
 }
@@ -158,7 +158,7 @@ async fn what_was_asked_again_or_undone_is_in_the_same_tree() {
 #[tokio::test]
 async fn what_several_orders_share_is_linked() {
     let shop = shop().await;
-    let keys: Vec<String> = (0..40).map(|n| format!("shared {n}")).collect();
+    let keys: Vec<String> = (0..40).map(|n| format!("shared-{n}")).collect();
     let ids = join_all(keys.iter().map(|key| placed(order(key)))).await;
     let mut links = Vec::new();
     for id in &ids {
@@ -197,7 +197,7 @@ async fn nothing_in_a_trace_is_about_a_person_or_secret() {
         secrets.as_object().expect("secrets").values().filter_map(Value::as_str).collect();
     assert!(secrets.len() > 1, "{secrets:?}");
     let personal = ["Quendolin", "Zwirn", "zwirn@", "Nadelweg", "Q9Q-7Z7", "Fadenburg"];
-    let others = ["pm_card", "Bearer ", "postgres://", "of a person"];
+    let others = ["pm_card", "Bearer ", "postgres://", "of-a-person"];
     for word in personal.iter().chain(&others).copied().chain(secrets) {
         assert!(!told.contains(word), "{word} is in a trace");
     }
@@ -218,7 +218,7 @@ async fn spans_are_counted_and_log_lines_have_their_order_and_no_colours() {
         let counts = |line: &str| line.starts_with("banyan_traces_spans_total") && line.contains(outcome);
         assert!(text.lines().any(counts), "{outcome}: {text}");
     }
-    let id = placed(order("in the log")).await;
+    let id = placed(order("in-the-log")).await;
     let cancel =
         Call::post(&format!("/v1/orders/{id}/cancel")).customer(CAROL).json(&json!({"reason": "why not"}));
     assert!([200, 410].contains(&cancel.send(shop).await.status));
