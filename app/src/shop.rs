@@ -13,7 +13,8 @@ use banyan_net::{
     identity::{Limits, Oidc},
 };
 use banyan_postgres::{Cluster, StopMode};
-use banyan_store::StoreError;
+use banyan_store::{Store, StoreError};
+use futures::future::join_all;
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -88,6 +89,7 @@ pub struct RunningShop {
     work: Work,
     servers: JoinSet<std::io::Result<()>>,
     stop: CancellationToken,
+    stores: Vec<Store>,
     database: Database,
     sandbox: Option<Sandbox>,
     drain: std::time::Duration,
@@ -158,7 +160,8 @@ impl RunningShop {
         serve(&mut servers, api_socket, api::router(api), &stop);
         serve(&mut servers, admin_socket, admin::router(admin), &stop);
         place.announce(&running)?;
-        Ok(Self { running, place, work, servers, stop, database, sandbox, drain: config.drain })
+        let stores = stores.all();
+        Ok(Self { running, place, work, servers, stop, stores, database, sandbox, drain: config.drain })
     }
 
     /// A path in the data folder.
@@ -189,6 +192,9 @@ impl RunningShop {
         let in_time = tokio::time::timeout(self.drain, answered).await.is_ok();
         self.servers.abort_all();
         let in_time = self.work.drain(self.drain).await && in_time;
+        // Before the server ends, which would be their connections' trouble.
+        let closed = join_all(self.stores.iter().map(|store| store.pool().close()));
+        let in_time = tokio::time::timeout(self.drain, closed).await.is_ok() && in_time;
         let_go(Some(self.database), self.sandbox).await;
         in_time
     }

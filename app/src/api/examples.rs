@@ -8,11 +8,13 @@ use utoipa::openapi::{
 };
 use uuid::Uuid;
 
-/// Who bought the sample's first basket.
-pub(crate) const CUSTOMER: Uuid = Uuid::from_u128(0xb6e9_8865_c0c0_5e7d_b910_41e7_765c_436a);
-/// Their order.
-const ORDER: &str = "5c46fbba-b8e9-5bdc-9a9a-1b7c20f6db24";
-/// A product of it: milk, of which there is plenty.
+/// The sample's household H2070.
+pub(crate) const CUSTOMER: Uuid = Uuid::from_u128(0xe5bb_9b7d_6c87_5842_b845_b90e_55f1_369f);
+/// Its first order, which is shipped.
+const ORDER: &str = "96802bbc-4000-5cbd-b62b-0801f548e2dd";
+/// Its second, whose card is declined. To cancel it again changes nothing; one that is shipped cannot be cancelled any more.
+const CANCELLED: &str = "afb3f83b-064a-576c-a1b0-e61ba7b3b885";
+/// Milk, of which there is plenty.
 const SKU: &str = "P1133018";
 /// Another of the sample's, to be taken out of sale.
 const OLD_SKU: &str = "P32785";
@@ -46,6 +48,7 @@ fn of_parameter(path: &str, operation: &str, parameter: &Parameter) -> Option<Va
         },
         (ParameterIn::Path, "id") if path.starts_with("/v1/mails/") => format!("{ORDER}.confirmed.0"),
         (ParameterIn::Path, "id") if path.starts_with("/v1/customers/") => CUSTOMER.to_string(),
+        (ParameterIn::Path, "id") if operation == "cancel_order" => CANCELLED.to_owned(),
         (ParameterIn::Path, "id") => ORDER.to_owned(),
         (ParameterIn::Query, "limit") => return Some(json!(5)),
         (ParameterIn::Header, "Idempotency-Key") => format!("docs-{operation}-1"),
@@ -69,15 +72,20 @@ fn of_body(operation: &str) -> Option<Value> {
         "change_product" => product(NEW_SKU, "A teapot"),
         "receive_stock" => json!({"lines": line(10)}),
         "adjust_stock" => json!({"sku": SKU, "by": -1, "reason": "a broken bottle"}),
-        "put_me" => json!({
-            "name": "Alice", "email": "alice@example.org", "language": "en", "unwanted": ["delayed"],
-            "address": {"street": "Ring 1", "postcode": "1010", "city": "Wien", "country": "AT"}
-        }),
+        "put_me" => contact(),
         "hear_gateway" => json!({
             "id": "evt_1", "type": "charge.refunded",
             "data": {"object": {"object": "charge", "id": "ch_1", "payment_intent": "pi_1"}}
         }),
         _ => return None,
+    })
+}
+
+/// How the customer is reached.
+pub(crate) fn contact() -> Value {
+    json!({
+        "name": "Alice", "email": "alice@example.org", "language": "en", "unwanted": ["delayed"],
+        "address": {"street": "Ring 1", "postcode": "1010", "city": "Wien", "country": "AT"}
     })
 }
 

@@ -57,7 +57,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
 use document::Bearer;
-pub(crate) use examples::CUSTOMER as EXAMPLE_CUSTOMER;
+pub(crate) use examples::{CUSTOMER as EXAMPLE_CUSTOMER, contact as example_contact};
 pub(crate) use products::PRICE_MINOR_MAX;
 pub use streams::Streams;
 pub use webhooks::Webhooks;

@@ -214,7 +214,7 @@ pub(crate) async fn show_product(
     Ok(unless_known(&headers, product.version, KeptBy::Anybody, Json(product)))
 }
 
-fn unknown() -> Problem {
+pub(super) fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_product", "there is no such product")
 }
 
@@ -386,7 +386,10 @@ fn check(wanted: WantedProduct) -> Result<PutProduct, Problem> {
     let plain = |text: &str| !text.chars().any(char::is_control);
     let fits = |text: &str, most: usize| text.chars().count() <= most && plain(text);
     if !fits(&name, 200) || !fits(&category, CATEGORY_CHARACTERS_MAX) {
-        return wrong("a name has 1 to 200 characters, a category at most 100".to_owned());
+        return wrong(
+            "a name has 1 to 200 characters, a category at most 100, none of them a control character"
+                .to_owned(),
+        );
     }
     // What nobody can see is no name, and a category like it could not be told from none.
     let blank = |text: &str| text.chars().all(char::is_whitespace);

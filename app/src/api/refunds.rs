@@ -5,9 +5,9 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
-use banyan_kernel::{Command, CommandId, Context, Line, OrderId};
+use banyan_kernel::{Answer, Command, CommandId, Context, Line, OrderId, Refusal};
 use banyan_net::{Principal, Problem};
-use orders_api::{LINES_MAX, OrderState, OrderView};
+use orders_api::{LINES_MAX, OrderState, OrderView, refusals};
 use payments_api::{DisputeView, GiveBack, LineBack, RefundView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use super::{
     lines::{self, WantedLine},
     read_orders::visible,
     reason::Reason,
+    refuse,
     trace::RequestTrace,
 };
 
@@ -100,6 +101,10 @@ pub(crate) async fn give_back(
     let answer =
         api.refunds.give_back(vec![Command { id: CommandId::new(order.id, "give_back", 0), context, body }]);
     let answer = answer.await.pop().ok_or_else(|| Problem::unavailable("payments did not answer"))?;
+    if matches!(answer, Answer::Pending) {
+        let refusal = Refusal::new(refusals::IN_FLIGHT, "it is under way; ask again with the same key");
+        return Err(refuse(refusal, |_| StatusCode::CONFLICT));
+    }
     let refund = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     // Said of one that was asked for before, and of no other.
     let repeated = refund.at.is_some();

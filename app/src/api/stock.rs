@@ -21,7 +21,7 @@ use super::{
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
-    products::unavailable,
+    products::{unavailable, unknown},
     read_orders::{PageQuery, invalid_cursor},
     reason::Reason,
     trace::RequestTrace,
@@ -205,7 +205,7 @@ pub(crate) async fn list_movements(
 ) -> Result<Json<MovementsPage>, Problem> {
     principal.may_read_all()?;
     let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
-    let sku: Sku = sku.parse().map_err(|_| never_received())?;
+    let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit()?;
     let before = query.cursor.as_deref().map(|text| parse_place(text).ok_or_else(invalid_cursor));
@@ -222,17 +222,13 @@ fn parse_place(text: &str) -> Option<[i64; 3]> {
     parts.try_into().ok()
 }
 
-fn never_received() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_product", "this product was never received")
-}
-
 /// Tells how many of a product could be bought, and as of when. Needs no token.
 #[utoipa::path(
     get, path = "/v1/products/{sku}/availability", tag = "catalog", security(()),
     params(("sku" = Sku, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "The count: a read model, which may be behind.", body = Availability),
-        (status = 404, description = "Never received.", body = Problem),
+        (status = 404, description = "Neither in the catalogue nor ever received.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -241,9 +237,19 @@ pub(crate) async fn show_availability(
     State(api): State<Api>,
     Path(sku): Path<String>,
 ) -> Result<Json<Availability>, Problem> {
-    let sku: Sku = sku.parse().map_err(|_| never_received())?;
-    let mut told = done(api.stock_keeping.availability(vec![sku]).await, |_| StatusCode::NOT_FOUND)?;
-    told.pop().map(Json).ok_or_else(never_received)
+    let sku: Sku = sku.parse().map_err(|_| unknown())?;
+    let told =
+        done(api.stock_keeping.availability(vec![sku.clone()]).await, |_| StatusCode::NOT_FOUND)?.pop();
+    match told {
+        Some(told) => Ok(Json(told)),
+        None => Ok(Json(Availability { sku: awaited(&api, sku).await?, available: 0, as_of: None })),
+    }
+}
+
+/// The SKU again, if that product is in the catalogue: of what never came in there is nothing, and of what nobody knows there is no word.
+async fn awaited(api: &Api, sku: Sku) -> Result<Sku, Problem> {
+    let products = api.catalog.products(vec![sku.clone()]).await.map_err(|error| unavailable(&error))?;
+    if products.is_empty() { Err(unknown()) } else { Ok(sku) }
 }
 
 /// Shows how much there is of a product (staff).
@@ -254,7 +260,7 @@ pub(crate) async fn show_availability(
         (status = 200, description = "The level.", body = StockLevel),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
-        (status = 404, description = "Never received.", body = Problem),
+        (status = 404, description = "Neither in the catalogue nor ever received.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -265,7 +271,10 @@ pub(crate) async fn show_stock(
     Path(sku): Path<String>,
 ) -> Result<Json<StockLevel>, Problem> {
     principal.may_read_all()?;
-    let sku: Sku = sku.parse().map_err(|_| never_received())?;
-    let mut levels = done(api.inventory.levels(vec![sku]).await, |_| StatusCode::NOT_FOUND)?;
-    levels.pop().map(Json).ok_or_else(never_received)
+    let sku: Sku = sku.parse().map_err(|_| unknown())?;
+    let level = done(api.inventory.levels(vec![sku.clone()]).await, |_| StatusCode::NOT_FOUND)?.pop();
+    match level {
+        Some(level) => Ok(Json(level)),
+        None => Ok(Json(StockLevel::none(awaited(&api, sku).await?))),
+    }
 }

@@ -74,6 +74,11 @@ impl Client {
         Ok(Self { running, token, http })
     }
 
+    /// The same shop, as somebody else.
+    pub(crate) fn with_token(self, token: String) -> Self {
+        Self { token, ..self }
+    }
+
     pub(crate) fn api(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.running.api)).bearer_auth(&self.token)
     }

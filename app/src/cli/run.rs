@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use banyan_kernel::{Clock, SystemClock};
 use clap::Args;
 
 use super::{
@@ -12,17 +13,25 @@ use super::{
     stop::StopSignals,
     yardstick,
 };
-use crate::{api::EXAMPLE_CUSTOMER, place, replay::Report, shop::RunningShop};
+use crate::{
+    api::{EXAMPLE_CUSTOMER, example_contact},
+    place,
+    replay::Report,
+    shop::RunningShop,
+};
 
 /// So that the sample's slow card, which takes 12 s, meets an expired hold.
 const HOLD_S: &str = "8";
+/// Parcels arrive while whoever ordered them still looks.
+const DELIVER_AFTER_S: &str = "60";
 const TOKEN_VALID: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// The development run: faults may be injected, and two settings have other defaults than `serve`'s.
+/// The development run: faults may be injected, and three settings have other defaults than `serve`'s.
 #[derive(Args, Clone)]
 #[command(
     mut_arg("sandbox_faults", |arg| arg.default_value("everyday")),
-    mut_arg("hold_s", |arg| arg.default_value(HOLD_S))
+    mut_arg("hold_s", |arg| arg.default_value(HOLD_S)),
+    mut_arg("sandbox_deliver_after_s", |arg| arg.default_value(DELIVER_AFTER_S))
 )]
 pub(super) struct RunArgs {
     #[command(flatten)]
@@ -75,7 +84,7 @@ async fn begin(
         Some(report) => again(common, report, &args.sample).map(|()| 0),
         None => tokio::select! {
             played = first(common, shop, args) => played,
-            signal = signals.next() => Err(format!("{signal} in the middle of the sample; `banyan replay` resumes it")),
+            signal = signals.next() => Err(format!("{signal} in the middle of the sample; the next run goes on with it")),
         },
     }?;
     if !args.once {
@@ -95,9 +104,11 @@ async fn first(common: &Common, shop: &RunningShop, args: &RunArgs) -> Result<u8
         }
     }
     let (code, report) = replay::play(options).await;
-    if let Some(report) = report {
-        mention!("\n{}\n", report.text());
-    }
+    let Some(report) = report else { return Err("nothing was played; see --sample".to_owned()) };
+    mention!("\n{}\n", report.text());
+    // Whose token is printed below has said how she is reached: the API's document shows it.
+    let customer = Client::find(common)?.with_token(example_token(common)?);
+    customer.send(customer.api(reqwest::Method::PUT, "/v1/customers/me").json(&example_contact())).await?;
     let client = Client::find(common)?;
     mention!("{}\n`banyan` above is {}\n", replay::mails(&client).await?, super::program(common)?);
     let audit = client.json(client.admin(reqwest::Method::POST, "/admin/audit")).await?;
@@ -111,8 +122,15 @@ fn again(common: &Common, last: &Report, sample: &std::path::Path) -> Result<(),
     mention!("\nthe last report:\n{}", last.head());
     mention!("data folder   {} ({size_mib} MiB)", common.data.display());
     mention!("start afresh  {banyan} reset");
-    mention!("play again    {banyan} replay {} --run {}", sample.display(), last.run + 1);
+    let sample = std::path::absolute(sample).map_err(|error| error.to_string())?;
+    // A series that nobody has played: by the second.
+    let run = SystemClock.now().unix_timestamp();
+    mention!("play again    {banyan} replay {} --run {run}", sample.display());
     Ok(())
+}
+
+fn example_token(common: &Common) -> Result<String, String> {
+    client::customer_token(&client::keys(common)?, banyan_kernel::CustomerId(EXAMPLE_CUSTOMER), TOKEN_VALID)
 }
 
 fn size_bytes(folder: &std::path::Path) -> u64 {
@@ -125,10 +143,14 @@ fn size_bytes(folder: &std::path::Path) -> u64 {
     entries.map(size).sum()
 }
 
+/// As it was told where to listen.
+fn address(url: &str) -> &str {
+    url.trim_start_matches("http://")
+}
+
 fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
     let keys = client::keys(common)?;
-    let customer = banyan_kernel::CustomerId(EXAMPLE_CUSTOMER);
-    let customer = client::customer_token(&keys, customer, TOKEN_VALID)?;
+    let customer = example_token(common)?;
     let staff = client::staff_token(&keys, TOKEN_VALID)?;
     let (banyan, api) = (super::program(common)?, &shop.running.api);
     let sku = r#"{"lines":[{"sku":"SKU","quantity":1}],"payment_method":"pm_card_visa"}"#;
@@ -146,8 +168,10 @@ fn now_break_it(common: &Common, shop: &RunningShop) -> Result<(), String> {
         "# half of the gateway's answers come too late, for 30 s; an order whose stock is held no longer (--hold-s) is cancelled\n{banyan} break gateway --timeout 50% --for 30s"
     );
     mention!(
-        "# kill it and start it again: it goes on where it was\nkill -9 {}; {banyan} run",
-        shop.running.pid
+        "# kill it and start it again: it goes on where it was\nkill -9 {}; {banyan} run --listen {} --admin-listen {}",
+        shop.running.pid,
+        address(&shop.running.api),
+        address(&shop.running.admin)
     );
     mention!("# compare everybody's books\n{banyan} audit");
     mention!("# what can be lived\nmake lab");

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::{Broken, text::grouped};
@@ -136,11 +136,16 @@ impl Bar {
 impl Progress for Bar {
     fn phase(&self, phase: Phase, total: Option<u64>) {
         let shape = match total {
-            Some(_) => "{prefix:>12} [{bar:30}] {human_pos}/{human_len} {per_sec:.0} ETA {eta}  {wide_msg}",
-            None => "{prefix:>12} {spinner} {human_pos} {per_sec:.0}  {wide_msg}",
+            Some(_) => "{prefix:>12} [{bar:30}] {human_pos}/{human_len} {rate} ETA {eta}  {wide_msg}",
+            None => "{prefix:>12} {spinner} {human_pos} {rate}  {wide_msg}",
         };
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_prefix(phase.counts());
-        bar.set_style(ProgressStyle::with_template(shape).expect("the template is constant and valid"));
+        let style = ProgressStyle::with_template(shape).expect("the template is constant and valid");
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is drawn again.
+            let _ = out.write_str(&format!("{:.0}/s", state.per_sec()));
+        };
+        bar.set_style(style.with_key("rate", rate));
         if let Some(before) = held(&self.0).replace(bar) {
             before.finish();
         }

@@ -92,7 +92,9 @@ impl Report {
         let Some(faults) = &self.faults else {
             return match &self.trouble {
                 Some(why) => format!("Steps: no table: {why}"),
-                None => "Steps: no table and no order followed, since no admin address was given".to_owned(),
+                None => {
+                    "Steps: no table, since the shop lets no faults be injected (--allow-faults)".to_owned()
+                }
             };
         };
         let mut out =

@@ -90,7 +90,7 @@ async fn anothers_order_does_not_exist() {
 #[tokio::test]
 async fn anothers_order_that_is_not_believed_does_not_exist_either() {
     let shop = sample_shop().await;
-    let body = json!({"lines": [{"sku": "P947983", "quantity": 1}], "payment_method": "pm_card_visa"});
+    let body = json!({"lines": [{"sku": "P878302", "quantity": 1}], "payment_method": "pm_card_visa"});
     let placed = Call::post("/v1/orders").customer(ALICE).key("changed").json(&body).send(shop).await.is(201);
     let path = format!("/v1/orders/{}", placed.json()["id"].as_str().expect("an id"));
     let order = Call::get(&path);

@@ -156,8 +156,6 @@ async fn each_example_works_as_it_stands_in_a_shop_with_the_sample() {
     for (name, operation) in all {
         let answer = as_it_stands(shop, customer, &name, operation).await;
         let expected = match operation["operationId"].as_str().expect("an id") {
-            // The sample's order has been handed over.
-            "cancel_order" => 410,
             // Nobody but the gateway can sign; what it would send is heard, see below.
             "hear_gateway" => 401,
             _ => 200,
@@ -205,7 +203,9 @@ async fn as_it_stands(shop: &Shop, customer: Uuid, name: &str, operation: &Value
         let by_staff = call.clone().staff().send(shop).await;
         let answer =
             if by_staff.status == 403 { call.clone().customer(customer).send(shop).await } else { by_staff };
-        (answer.status != 503).then_some(answer)
+        // A mail comes by the bus, and may still be on its way.
+        let comes = answer.status == 503 || (answer.status == 404 && name.contains("/mails/"));
+        (!comes).then_some(answer)
     })
     .await
 }

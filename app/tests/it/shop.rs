@@ -60,22 +60,23 @@ pub(crate) async fn shop() -> &'static Shop {
 
 static SAMPLE_SHOP: OnceCell<Shop> = OnceCell::const_new();
 
-/// A shop of its own with what of the sample the API's document speaks of: products, and the first basket, which was sent.
+/// A shop of its own with what of the sample the API's document speaks of: products, and the two orders of a household.
 pub(crate) async fn sample_shop() -> &'static Shop {
     let open = async || {
         let shop = Shop::open_empty(&[]).await;
         let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/sample/sample.jsonl");
         let sample = fs::read_to_string(sample).expect("the sample");
-        let first = sample.lines().find(|line| line.starts_with(r#"{"basket""#)).expect("a basket");
+        let baskets = sample.lines().filter(|line| line.contains(r#""customer":"H2070""#)).take(2);
         let document = crate::openapi::agreed();
-        let wanted: Vec<&str> = document.split('"').chain(first.split('"')).collect();
+        let wanted: Vec<&str> =
+            document.split('"').chain(baskets.clone().flat_map(|basket| basket.split('"'))).collect();
         let spoken_of = |line: &&str| {
             let sku = line.strip_prefix(r#"{"product":{"sku":""#).and_then(|line| line.split('"').next());
             sku.is_some_and(|sku| wanted.contains(&sku))
         };
         let products = sample.lines().filter(spoken_of);
         let header = r#"{"banyan-replay":1,"id":"sample","currency":"USD"}"#;
-        let lines: Vec<&str> = [header].into_iter().chain(products).chain([first]).collect();
+        let lines: Vec<&str> = [header].into_iter().chain(products).chain(baskets).collect();
         let file = shop.data.join("sample.jsonl");
         fs::write(&file, lines.join("\n")).expect("a file");
         let played = shop.banyan(&["replay", "--strict", file.to_str().expect("a path")]);

@@ -44,6 +44,13 @@ async fn what_was_found_is_booked_told_and_traced() {
     })
     .await;
     Call::get("/v1/products/never/availability").check(404, "unknown_product").await;
+    let awaited =
+        json!({"sku": "awaited", "name": "awaited", "category": "", "price_minor": 1, "currency": "EUR"});
+    let products = json!({"products": [awaited]});
+    Call::post("/v1/products").staff().key("awaited").json(&products).check(200, "").await;
+    let told = Call::get("/v1/products/awaited/availability").check(200, "").await.json();
+    assert_eq!(told, json!({"sku": "awaited", "available": 0}), "it is sold here, and never came in");
+    assert_eq!(Call::get("/v1/stock/awaited").staff().check(200, "").await.json()["received"], 0);
     let movements = format!("/v1/stock/{SKU}/movements");
     Call::get(&movements).customer(ALICE).check(403, "staff_only").await;
     let first = Call::get(&format!("{movements}?limit=2")).staff().check(200, "").await.json();

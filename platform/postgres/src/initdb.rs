@@ -5,11 +5,15 @@ use std::io;
 use std::path::Path;
 use std::process;
 
+use nix::sys::statvfs::statvfs;
 use tokio::sync::Mutex;
 
 use crate::error::{self, Error};
 use crate::postmaster;
 use crate::site::Site;
+
+/// A new cluster has 23 MiB of tables and 16 of log.
+const CLUSTER_BYTES: u64 = 40 << 20;
 
 /// One draft at a time in this process, since drafts bear the process's number.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
@@ -19,13 +23,14 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 /// When another process puts its own cluster in place first, that one is taken.
 pub(crate) async fn ensure(site: &Site) -> Result<(), Error> {
     let _alone = ONE_AT_A_TIME.lock().await;
+    let above = site.data_dir.parent().unwrap_or(Path::new("/"));
     if site.has_cluster() {
+        remove_leftovers(site, above);
         return site.account.check_reach(&site.data_dir, &site.binaries.bin_dir).await;
     }
     if !site.is_empty()? {
         return Err(Error::NotACluster { dir: site.data_dir.clone() });
     }
-    let above = site.data_dir.parent().unwrap_or(Path::new("/"));
     site.account.make_dirs(above).map_err(|error| failed(site, "make", above, error))?;
     site.account.check_reach(above, &site.binaries.bin_dir).await?;
     remove_leftovers(site, above);
@@ -41,6 +46,7 @@ async fn make(site: &Site, above: &Path, draft: &Path) -> Result<(), Error> {
     site.account
         .make_private_dir(draft)
         .map_err(|error| failed(site, "make a directory in", above, error))?;
+    check_room(site, draft)?;
     run_initdb(site, draft).await?;
     match fs::rename(draft, &site.data_dir) {
         Ok(()) => sync(&site.data_dir, above),
@@ -54,6 +60,23 @@ async fn make(site: &Site, above: &Path, draft: &Path) -> Result<(), Error> {
     }
 }
 
+/// On a disk that is too small PostgreSQL's own words are not always about the disk.
+fn check_room(site: &Site, draft: &Path) -> Result<(), Error> {
+    // What cannot be asked is tried.
+    let Ok(disk) = statvfs(draft) else { return Ok(()) };
+    let free_bytes = disk.blocks_available().saturating_mul(disk.fragment_size());
+    if free_bytes >= CLUSTER_BYTES {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes / (1 << 20);
+    let why = format!(
+        "no space left: a new cluster takes {} MiB, {} are free",
+        mib(CLUSTER_BYTES),
+        mib(free_bytes)
+    );
+    Err(Error::DiskFull { dir: site.data_dir.clone(), why })
+}
+
 async fn run_initdb(site: &Site, draft: &Path) -> Result<(), Error> {
     let mut command = site.account.command(site.binaries.tool("initdb"));
     command.arg("-D").arg(draft).args(["-U", &site.superuser, "--encoding=UTF8", "--locale=C"]);
@@ -61,6 +84,8 @@ async fn run_initdb(site: &Site, draft: &Path) -> Result<(), Error> {
     if !site.durable {
         command.arg("--no-sync");
     }
+    // A terminal's Ctrl-C is for the shop: it stops when its start has come to its end.
+    command.process_group(0);
     let output = command.output().await;
     let output = output.map_err(|error| failed(site, "run", &site.binaries.tool("initdb"), error))?;
     if output.status.success() {

@@ -100,6 +100,14 @@ pub struct StockLevel {
     pub place: Place,
 }
 
+impl StockLevel {
+    /// Of what never came in.
+    #[must_use]
+    pub fn none(sku: Sku) -> Self {
+        Self { sku, on_hand: 0, reserved: 0, shipped: 0, received: 0, adjusted: 0, place: Place::default() }
+    }
+}
+
 /// Told when stock is kept for an order. Public. Subject: the order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InventoryReserved {
@@ -194,10 +202,10 @@ pub struct Availability {
     pub sku: Sku,
     /// How many could be bought.
     pub available: i64,
-    /// The time of the last movement that this count has in it: it is a read model, and may be behind.
-    #[serde(with = "banyan_kernel::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    pub as_of: Timestamp,
+    /// The time of the last movement that this count has in it: it is a read model, and may be behind. Absent of what never came in.
+    #[serde(default, with = "banyan_kernel::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    pub as_of: Option<Timestamp>,
 }
 
 /// One movement of a product's free stock.

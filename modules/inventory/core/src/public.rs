@@ -98,7 +98,7 @@ pub(crate) async fn read(store: &Store, skus: &[Sku]) -> Result<Vec<Availability
         sqlx::query_as(READ).bind(names).fetch_all(store.pool()).await?;
     let told = |(sku, available, as_of): (String, i64, Timestamp)| {
         // It may be behind, and then below nought for a moment; nobody is told so.
-        Some(Availability { sku: sku.parse().ok()?, available: available.max(0), as_of })
+        Some(Availability { sku: sku.parse().ok()?, available: available.max(0), as_of: Some(as_of) })
     };
     Ok(rows.into_iter().filter_map(told).collect())
 }

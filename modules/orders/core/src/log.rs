@@ -53,7 +53,8 @@ pub enum Kept {
 /// The store of orders.
 #[async_trait]
 pub trait OrderLog: Send + Sync + 'static {
-    /// Open orders of these slots that are due at `now`, longest first; none of `except`.
+    /// Open orders of these slots that are due at `now`, the oldest first; none of `except`. What was begun is older than what was not:
+    /// it is finished first, while its stock is held, and not asked again after all that came in meanwhile.
     async fn due(
         &self,
         slots: &[u16],

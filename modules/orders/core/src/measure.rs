@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use opentelemetry::{KeyValue, global, metrics::Counter};
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram},
+};
 
 use crate::{event::OrderEvent, log::Recorded, order::Order, saga::Step};
 
@@ -20,6 +23,15 @@ static REVENUE: LazyLock<Counter<u64>> =
 static PLACED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("banyan.orders.placed", "Orders that were accepted, repeats not counted"));
 
+static AGE: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    global::meter("banyan")
+        .f64_histogram("banyan.saga.age")
+        .with_description("How old orders are when a step of them is done")
+        .with_unit("s")
+        .with_boundaries(vec![0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0])
+        .build()
+});
+
 pub(crate) fn answered(step: Step, undo: bool, outcome: &'static str) {
     let labels =
         [KeyValue::new("step", step.name()), KeyValue::new("undo", undo), KeyValue::new("outcome", outcome)];
@@ -33,6 +45,10 @@ pub(crate) fn placed(orders: usize) {
 /// Of an order whose events are kept.
 pub(crate) fn kept(order: &Order, events: &[Recorded]) {
     for event in events {
+        if let OrderEvent::StepDone { step, .. } = &event.event {
+            let age = event.at - order.placed_at;
+            AGE.record(age.as_seconds_f64(), &[KeyValue::new("step", step.name())]);
+        }
         let (end, cause) = match &event.event {
             OrderEvent::OrderShipped { .. } => ("shipped", ""),
             OrderEvent::OrderCancelled { cause } => ("cancelled", cause.as_str()),

@@ -99,7 +99,8 @@ impl OrderLog for MemoryLog {
         let mut due: Vec<(Timestamp, OrderId)> = rows
             .iter()
             .filter(|(id, row)| row.order.ended.is_none() && is_mine(id, row))
-            .filter_map(|(id, row)| row.due_at.filter(|at| is_due(*at)).map(|at| (at, *id)))
+            .filter(|(_, row)| row.due_at.is_some_and(is_due))
+            .map(|(id, row)| (row.order.placed_at, *id))
             .collect();
         due.sort_unstable();
         Ok(due.into_iter().take(limit.into()).map(|(_, id)| id).collect())
@@ -133,10 +134,12 @@ impl OrderLog for MemoryLog {
 }
 
 mod tests {
+    use banyan_kernel::{Clock, ManualClock};
+
     use super::*;
     use crate::{log_suite, stage::order};
 
-    struct InMemory(MemoryLog);
+    struct InMemory(MemoryLog, ManualClock);
 
     #[async_trait]
     impl log_suite::LogUnderTest for InMemory {
@@ -145,19 +148,20 @@ mod tests {
         }
 
         fn now(&self) -> Timestamp {
-            Timestamp::UNIX_EPOCH
+            self.1.now()
         }
 
         async fn place(&self, name: &str) -> OrderId {
             let placed = order(name, self.now());
             let id = placed.0.id;
             self.0.place(placed);
+            self.1.advance_micros(1);
             id
         }
     }
 
     #[tokio::test]
     async fn memory_conforms() {
-        log_suite::conformance(&InMemory(MemoryLog::default())).await;
+        log_suite::conformance(&InMemory(MemoryLog::default(), ManualClock::at_micros(0))).await;
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 
 /// A due time further away than the largest back-off comes from a clock that was wrong: due now.
 const DUE: &str = "select order_id from orders where open and slot = any($1) \
-     and (due_at <= $2 or due_at > $3) and order_id <> all($4) order by due_at limit $5";
+     and (due_at <= $2 or due_at > $3) and order_id <> all($4) order by placed_at limit $5";
 const LOAD_ROWS: &str =
     "select order_id, version, hash, asked, waiting, due_at from orders where order_id = any($1)";
 const LOAD_EVENTS: &str = "select order_id, version, sequence, type as kind, schema_version, payload, hash, at, traceparent \

@@ -151,16 +151,7 @@ impl Reservation {
 
 impl Books {
     fn level(&mut self, sku: &Sku) -> &mut StockLevel {
-        let none = || StockLevel {
-            sku: sku.clone(),
-            on_hand: 0,
-            reserved: 0,
-            shipped: 0,
-            received: 0,
-            adjusted: 0,
-            place: Place::default(),
-        };
-        self.stock.entry(sku.clone()).or_insert_with(none)
+        self.stock.entry(sku.clone()).or_insert_with(|| StockLevel::none(sku.clone()))
     }
 
     fn reserve(&mut self, id: &CommandId, body: &ReserveStock) -> Answer<StockReserved> {

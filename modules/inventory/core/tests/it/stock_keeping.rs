@@ -123,7 +123,7 @@ async fn until_told(world: &World) {
 
 async fn public(world: &World) -> (i64, banyan_kernel::Timestamp) {
     match world.inventory.availability(vec![sku("A")]).await {
-        Answer::Done(told) => (told[0].available, told[0].as_of),
+        Answer::Done(told) => (told[0].available, told[0].as_of.expect("a movement")),
         other => panic!("{other:?}"),
     }
 }

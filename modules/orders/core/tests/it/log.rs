@@ -20,7 +20,9 @@ impl LogUnderTest for World {
     }
 
     async fn place(&self, name: &str) -> OrderId {
-        self.placed(name).await
+        let order = self.placed(name).await;
+        self.clock.advance_micros(1);
+        order
     }
 }
 
