@@ -259,3 +259,13 @@ fn only_the_host_links_what_exports_telemetry() {
     });
     assert!(other.is_none(), "{other:?} speaks of spans to the SDK: open a span of tracing");
 }
+
+/// Modules tell the bus, and whoever composes them says what carries it.
+#[test]
+fn kafka_is_known_to_its_own_crate_and_to_composition_roots() {
+    for member in members().values().filter(|member| member.name != "banyan-kafka") {
+        assert!(!member.normal.contains("rdkafka"), "{} links a client of its own", member.name);
+        let composes = ROOTS.contains(&member.name.as_str());
+        assert!(composes || !member.normal.contains("banyan-kafka"), "{} knows its carrier", member.name);
+    }
+}

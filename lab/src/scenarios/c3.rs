@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use banyan_bus::{Counters, Source};
 use banyan_kernel::{Envelope, SLOTS, slot_of};
 use banyan_lab::stage::until;
-use banyan_store::{Page, Position, Signal, StoreError, sqlx};
+use banyan_store::{Page, Place, Position, Signal, StoreError, sqlx};
 use orders_core::OrdersSource;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,7 @@ async fn play(cast: Cast) -> Shown {
 /// A carrier that hands over each order's events in the opposite order.
 struct BackToFront {
     inner: Arc<OrdersSource>,
-    events: Vec<(Position, Envelope)>,
+    events: Vec<(Place, Envelope)>,
 }
 
 impl BackToFront {
@@ -82,7 +82,7 @@ impl BackToFront {
             of_order.entry(event.subject.clone()).or_default().push(event.clone());
         }
         // The last one told takes the first one's place, and so on.
-        let swapped = |(at, event): (Position, Envelope)| {
+        let swapped = |(at, event): (Place, Envelope)| {
             let last = of_order.get_mut(&event.subject).and_then(Vec::pop);
             (at, last.unwrap_or(event))
         };
@@ -98,12 +98,13 @@ impl Source for BackToFront {
     }
 
     async fn page(&self, after: Position, slots: &[u16], limit: u16) -> Result<Page, StoreError> {
-        let wanted =
-            |(at, event): &&(Position, Envelope)| *at > after && slots.contains(&slot_of(&event.subject));
+        let wanted = |(at, event): &&(Place, Envelope)| {
+            at.position > after && slots.contains(&slot_of(&event.subject))
+        };
         let events: Vec<_> = self.events.iter().filter(wanted).take(usize::from(limit)).cloned().collect();
         let full = events.len() == usize::from(limit);
-        let last = events.last().map(|(at, _)| *at);
-        let end = if full { last } else { self.events.last().map(|(at, _)| *at) };
+        let last = events.last().map(|(at, _)| at.position);
+        let end = if full { last } else { self.events.last().map(|(at, _)| at.position) };
         Ok(Page { end: end.unwrap_or(after).max(after), events })
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
 use banyan_kernel::{Envelope, slot_of, stable_hash};
-use banyan_store::{Held, Page, Position};
+use banyan_store::{Held, Page, Place, Position};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -65,7 +65,7 @@ impl Default for GroupOptions {
 /// horizon of another's transaction, whose end nobody signals.
 const SOON: Duration = Duration::from_millis(2);
 
-type Place = (Position, Envelope);
+type Item = (Place, Envelope);
 
 /// What to do before the next page.
 enum Rest {
@@ -95,7 +95,7 @@ struct Group<I> {
 /// closed). Finishes the batch under way.
 ///
 /// Always the slots furthest behind are served, in one page; a slot that had no events in it moves in memory
-/// alone. What is committed is a batch's effects together with its slots' positions, under their epochs.
+/// alone. Of a source whose slots are apart all are served, each from where it stands. What is committed is a batch's effects together with its slots' positions, under their epochs.
 pub async fn run_group(
     source: Arc<dyn Source>,
     inbox: impl Inbox,
@@ -135,7 +135,12 @@ impl<I: Inbox> Group<I> {
         self.lanes.hold(&self.held.borrow_and_update(), |held, tries| rest_of(group, held, tries, suspicion));
         // Marked as heard before reading: what is told from now on wakes the rest below.
         self.told.borrow_and_update();
-        let rest = match self.lanes.cohort(Instant::now()) {
+        let cohort = if self.source.is_apart() {
+            self.lanes.all_apart(Instant::now())
+        } else {
+            self.lanes.cohort(Instant::now())
+        };
+        let rest = match cohort {
             Some(cohort) => self.serve(&cohort).await,
             None => Rest::Until(self.lanes.wakes().unwrap_or_else(|| Instant::now() + self.options.poll)),
         };
@@ -171,8 +176,9 @@ impl<I: Inbox> Group<I> {
     }
 
     async fn serve(&mut self, cohort: &Cohort) -> Rest {
-        let limit = if cohort.careful { CAREFUL_EVENTS } else { self.options.page_events };
-        let page = match self.source.page(cohort.after, &cohort.slots, limit).await {
+        let all_careful = cohort.careful.len() == cohort.slots.len();
+        let limit = if all_careful { CAREFUL_EVENTS } else { self.options.page_events };
+        let page = match self.source.next(&self.lanes.of(cohort), limit).await {
             Ok(page) => page,
             Err(error) => {
                 self.failed_reads += 1;
@@ -182,21 +188,24 @@ impl<I: Inbox> Group<I> {
             }
         };
         self.failed_reads = 0;
-        let is_source_end = page.events.len() < usize::from(limit) && cohort.until.is_none();
+        let is_apart = self.source.is_apart();
+        let is_source_end = page.events.len() < usize::from(limit) && cohort.until.is_none() && !is_apart;
         let page = cut(page, cohort.until);
         let nothing = page.events.is_empty();
-        self.work(page.events, cohort.careful).await;
+        self.work(page.events, &cohort.careful).await;
         self.lanes.reach(cohort, page.end, is_source_end);
         if nothing && cohort.all { Rest::Idle } else { Rest::None }
     }
 
     /// Applies a page: at once, or one by one; by halves where it fails, earlier events first.
-    async fn work(&mut self, events: Vec<Place>, careful: bool) {
-        let mut ranges: Vec<Vec<Place>> =
-            if careful { events.into_iter().rev().map(|event| vec![event]).collect() } else { vec![events] };
+    async fn work(&mut self, events: Vec<Item>, careful: &[u16]) {
+        let is_careful = |(_, event): &Item| careful.contains(&slot_of(&event.subject));
+        let (alone, together): (Vec<Item>, Vec<Item>) = events.into_iter().partition(is_careful);
+        let mut ranges: Vec<Vec<Item>> = alone.into_iter().rev().map(|event| vec![event]).collect();
+        ranges.push(together);
         while let Some(range) = ranges.pop() {
             let mut batch = self.batch(range);
-            match (batch.events.len(), careful) {
+            match (batch.events.len(), batch.events.first().is_some_and(is_careful)) {
                 (0, _) => {}
                 (1, true) => self.try_alone(batch).await,
                 (count, _) => match self.apply(&batch).await {
@@ -218,7 +227,7 @@ impl<I: Inbox> Group<I> {
     }
 
     /// The events whose slots are still in hand and were not set back in this page.
-    fn batch(&self, mut events: Vec<Place>) -> Batch {
+    fn batch(&self, mut events: Vec<Item>) -> Batch {
         events.retain(|(_, event)| self.lanes.open(slot_of(&event.subject)).is_some());
         let slots: BTreeSet<u16> = events.iter().map(|(_, event)| slot_of(&event.subject)).collect();
         Batch { slots: slots.into_iter().filter_map(|slot| self.lanes.open(slot)).collect(), events }
@@ -244,7 +253,7 @@ impl<I: Inbox> Group<I> {
         Ok(())
     }
 
-    fn count(&self, (at, event): &Place, outcome: &Outcome) {
+    fn count(&self, (at, event): &Item, outcome: &Outcome) {
         let counters = &self.counters;
         Counters::add(match outcome {
             Outcome::Done => &counters.applied,
@@ -254,7 +263,7 @@ impl<I: Inbox> Group<I> {
             Outcome::Queued => &counters.queued,
         });
         tracing::trace!(
-            group = self.inbox.group(), %at, event = %event.id, kind = event.kind, subject = event.subject,
+            group = self.inbox.group(), at = %at.position, event = %event.id, kind = event.kind, subject = event.subject,
             correlation = event.traceparent.correlation(), ?outcome, "applied"
         );
     }
@@ -268,10 +277,10 @@ impl<I: Inbox> Group<I> {
         self.lanes.tried_alone(held.slot);
     }
 
-    async fn try_counted(&mut self, batch: &Batch, held: Held, place: &Place) -> Result<(), Refused> {
-        let attempts = match self.lanes.uncounted(held.slot, place.0) {
+    async fn try_counted(&mut self, batch: &Batch, held: Held, place: &Item) -> Result<(), Refused> {
+        let attempts = match self.lanes.uncounted(held.slot, place.0.position) {
             Some(attempts) => attempts,
-            None => self.inbox.attempt(&held, place.0).await?,
+            None => self.inbox.attempt(&held, place.0.position).await?,
         };
         if attempts > self.options.deaths {
             let why = "the process ended each time it was applied".to_owned();
@@ -280,8 +289,8 @@ impl<I: Inbox> Group<I> {
         match self.apply(batch).await {
             Err(Refused::Failed(why)) => self.failed_alone(held, place, why, attempts).await,
             other => {
-                if self.lanes.get(held.slot).is_some_and(|lane| lane.position < place.0) {
-                    self.excuse(held, place.0, attempts).await;
+                if self.lanes.get(held.slot).is_some_and(|lane| lane.position < place.0.position) {
+                    self.excuse(held, place.0.position, attempts).await;
                 }
                 other
             }
@@ -300,7 +309,7 @@ impl<I: Inbox> Group<I> {
     async fn failed_alone(
         &mut self,
         held: Held,
-        place: &Place,
+        place: &Item,
         why: String,
         attempts: u32,
     ) -> Result<(), Refused> {
@@ -317,7 +326,7 @@ impl<I: Inbox> Group<I> {
         Ok(())
     }
 
-    async fn park(&mut self, held: Held, place: &Place, reason: String, tries: u32) -> Result<(), Refused> {
+    async fn park(&mut self, held: Held, place: &Item, reason: String, tries: u32) -> Result<(), Refused> {
         let (at, event) = place.clone();
         tracing::error!(
             group = self.inbox.group(), event = %event.id, kind = event.kind, subject = event.subject,
@@ -326,7 +335,7 @@ impl<I: Inbox> Group<I> {
         spans::failed(self.inbox.group(), &event, "parked", tries);
         self.inbox.park(&held, &Letter { at, event, reason, attempts: tries }).await?;
         Counters::add(&self.counters.poisoned);
-        self.lanes.stored(&Held { position: at, ..held });
+        self.lanes.stored(&held.after(at));
         Ok(())
     }
 
@@ -355,8 +364,8 @@ impl<I: Inbox> Group<I> {
     }
 
     /// The slot's first event that misses an earlier one: waits for it, then asks the source.
-    async fn gap(&mut self, slot: u16, place: &Place, seen: i64) {
-        let tries = self.lanes.gap(slot, place.0, Instant::now() + self.options.gap_wait);
+    async fn gap(&mut self, slot: u16, place: &Item, seen: i64) {
+        let tries = self.lanes.gap(slot, place.0.position, Instant::now() + self.options.gap_wait);
         let Some(held) = self.lanes.get(slot).filter(|_| tries > self.options.gap_tries) else { return };
         match self.fill(held, place, seen).await {
             Ok(()) => self.lanes.again(slot, Instant::now()),
@@ -365,7 +374,7 @@ impl<I: Inbox> Group<I> {
     }
 
     /// Applies what the source says came between; what it does not have parks the event.
-    async fn fill(&mut self, held: Held, place: &Place, seen: i64) -> Result<(), Refused> {
+    async fn fill(&mut self, held: Held, place: &Item, seen: i64) -> Result<(), Refused> {
         let told = self.source.of_subject(&place.1.subject, seen).await;
         let missing = contiguous(told?, seen, place.1.sequence);
         if missing.is_empty() {
@@ -374,7 +383,7 @@ impl<I: Inbox> Group<I> {
         }
         let whole = missing.last().is_some_and(|event| event.sequence + 1 == place.1.sequence);
         // The missing ones are applied out of the slot's turn: its position does not move by them.
-        let mut events: Vec<Place> = missing.into_iter().map(|event| (held.position, event)).collect();
+        let mut events: Vec<Item> = missing.into_iter().map(|event| (held.place(), event)).collect();
         events.extend(whole.then(|| place.clone()));
         let batch = Batch { events, slots: vec![held] };
         let deliveries = Deliveries::begin(self.inbox.group(), &batch);
@@ -393,8 +402,8 @@ impl<I: Inbox> Group<I> {
         }
     }
 
-    async fn not_filled(&mut self, held: Held, place: &Place, why: String) -> Result<(), Refused> {
-        let attempts = self.inbox.attempt(&held, place.0).await?;
+    async fn not_filled(&mut self, held: Held, place: &Item, why: String) -> Result<(), Refused> {
+        let attempts = self.inbox.attempt(&held, place.0.position).await?;
         let why = format!("what came before it cannot be applied: {why}");
         self.failed_alone(held, place, why, attempts).await
     }
@@ -439,7 +448,7 @@ fn rest_of(group: &str, held: &Held, tries: u32, suspicion: Duration) -> Instant
 /// Ends a page where the next cohort stands.
 fn cut(mut page: Page, until: Option<Position>) -> Page {
     if let Some(until) = until.filter(|until| *until < page.end) {
-        page.events.retain(|(at, _)| *at <= until);
+        page.events.retain(|(at, _)| at.position <= until);
         page.end = until;
     }
     page

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use banyan_kernel::{Envelope, slot_of};
-use banyan_store::{Held, Position, StoreError};
+use banyan_store::{Held, Place, Position, StoreError};
 
 /// Events of a group's slots, in the order of the source, to be applied all or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Each with its place in the source. Empty: the slots' positions alone are written.
-    pub events: Vec<(Position, Envelope)>,
+    /// Each with its place. Empty: the slots' positions alone are written.
+    pub events: Vec<(Place, Envelope)>,
     /// The slots of the events: the holder's epoch, and where each slot stands before the batch.
     pub slots: Vec<Held>,
 }
@@ -54,8 +54,8 @@ impl From<StoreError> for Refused {
 /// One event that is to be set aside, with the reason.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    /// Its place in the source; the slot's position passes it.
-    pub at: Position,
+    /// Its place; the slot's position passes it.
+    pub at: Place,
     /// The event.
     pub event: Envelope,
     /// Why it could not be applied.
@@ -94,8 +94,7 @@ pub fn settle(batch: &Batch, outcomes: &[Outcome]) -> Vec<Held> {
     };
     let stands = |held: &Held| {
         let passed = of_slot(held.slot).take_while(|(_, outcome)| !matches!(outcome, Outcome::Gap { .. }));
-        let last = passed.last().map(|((at, _), _)| *at);
-        Held { position: last.unwrap_or(held.position).max(held.position), ..*held }
+        passed.last().map_or(*held, |((at, _), _)| held.after(*at))
     };
     batch.slots.iter().map(stands).collect()
 }

@@ -28,15 +28,14 @@ struct Lane {
     owed: Option<(Position, u32)>,
 }
 
-/// Lanes that stand at the same place and are read together.
+/// Lanes that are read together: they stand at the same place, unless their slots are apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Cohort {
     pub slots: Vec<u16>,
-    pub after: Position,
     /// Where the next cohort stands, to be joined there.
     pub until: Option<Position>,
-    /// Whether its events are applied one by one.
-    pub careful: bool,
+    /// Slots whose events are applied one by one.
+    pub careful: Vec<u16>,
     /// Whether these are all that may be served now.
     pub all: bool,
 }
@@ -74,9 +73,7 @@ impl Lanes {
 
     /// The lanes furthest behind of those that may be served now.
     pub fn cohort(&mut self, now: Instant) -> Option<Cohort> {
-        for lane in self.lanes.values_mut() {
-            lane.until = lane.until.filter(|until| *until > now);
-        }
+        self.wake(now);
         let active = || self.lanes.iter().filter(|(_, lane)| lane.until.is_none());
         let (first, lane) = active().min_by_key(|(_, lane)| (lane.at.position, lane.waits == 0))?;
         let after = lane.at.position;
@@ -84,13 +81,45 @@ impl Lanes {
             *slot == first || (lane.waits == 0 && other.waits == 0 && other.at.position == after)
         };
         let together: Vec<_> = active().filter(joins).collect();
+        let slots: Vec<u16> = together.iter().map(|(slot, _)| **slot).collect();
         Some(Cohort {
-            slots: together.iter().map(|(slot, _)| **slot).collect(),
-            after,
+            // The page is one of them all: it is in the order of the source.
+            careful: if together.iter().any(|(_, lane)| lane.careful > 0) {
+                slots.clone()
+            } else {
+                Vec::new()
+            },
+            slots,
             until: active().map(|(_, lane)| lane.at.position).filter(|position| *position > after).min(),
-            careful: together.iter().any(|(_, lane)| lane.careful > 0),
             all: together.len() == active().count(),
         })
+    }
+
+    /// All lanes that may be served now, wherever they stand; one that was set back is served alone first.
+    pub fn all_apart(&mut self, now: Instant) -> Option<Cohort> {
+        self.wake(now);
+        let active = || self.lanes.iter().filter(|(_, lane)| lane.until.is_none());
+        let (first, lane) = active().min_by_key(|(_, lane)| lane.waits == 0)?;
+        let joins = |(slot, _): &(&u16, &Lane)| *slot == first || lane.waits == 0;
+        let together: Vec<_> = active().filter(joins).collect();
+        let careful = together.iter().filter(|(_, lane)| lane.careful > 0);
+        Some(Cohort {
+            careful: careful.map(|(slot, _)| **slot).collect(),
+            slots: together.iter().map(|(slot, _)| **slot).collect(),
+            until: None,
+            all: together.len() == active().count(),
+        })
+    }
+
+    /// The slots of a cohort, and where each stands.
+    pub fn of(&self, cohort: &Cohort) -> Vec<Held> {
+        cohort.slots.iter().filter_map(|slot| self.get(*slot)).collect()
+    }
+
+    fn wake(&mut self, now: Instant) {
+        for lane in self.lanes.values_mut() {
+            lane.until = lane.until.filter(|until| *until > now);
+        }
     }
 
     /// A slot of the page that is being worked on, unless it was lost or set back meanwhile.
@@ -101,7 +130,8 @@ impl Lanes {
     /// The database says that the slot stands there.
     pub fn stored(&mut self, moved: &Held) {
         if let Some(lane) = self.lanes.get_mut(&moved.slot).filter(|lane| lane.at.epoch == moved.epoch) {
-            (lane.at.position, lane.stored, lane.waits) = (moved.position, moved.position, 0);
+            (lane.at.position, lane.at.carried) = (moved.position, moved.carried);
+            (lane.stored, lane.waits) = (moved.position, 0);
         }
     }
 
@@ -222,5 +252,44 @@ impl Jitter {
         let drawn = banyan_kernel::stable_hash(&self.state.to_le_bytes());
         let micros = u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1);
         Duration::from_micros(drawn % micros).max(Duration::from_millis(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(positions: [i64; 3]) -> Lanes {
+        let held = |(slot, seq): (u16, i64)| {
+            let abandoned = (slot == 2).then_some(0);
+            let position = Position { epoch: 1, xid: 1, seq };
+            (slot, Held { slot, epoch: 1, position, carried: None, abandoned })
+        };
+        let mut lanes = Lanes::default();
+        lanes.hold(&(0..).zip(positions).map(held).collect(), |_, _| Instant::now());
+        lanes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_that_are_apart_are_served_together_wherever_they_stand() {
+        let mut lanes = lanes([9, 1, 5]);
+        let together = lanes.cohort(Instant::now()).expect("a cohort");
+        assert_eq!(together.slots, [1], "in the order of one source the one furthest behind comes first");
+        let apart = lanes.all_apart(Instant::now()).expect("a cohort");
+        assert_eq!((apart.slots, apart.careful, apart.all), (vec![0, 1, 2], vec![2], true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_slots_that_are_apart_one_that_was_set_back_waits_alone_and_is_tried_alone() {
+        let (mut lanes, wait) = (lanes([9, 1, 5]), Duration::from_secs(1));
+        lanes.pause(1, |_| Instant::now() + wait);
+        let others = lanes.all_apart(Instant::now()).expect("a cohort");
+        assert_eq!((others.slots, others.all), (vec![0, 2], true));
+        tokio::time::advance(wait).await;
+        let alone = lanes.all_apart(Instant::now()).expect("a cohort");
+        assert_eq!((&alone.slots[..], alone.all), (&[1][..], false));
+        lanes.reach(&alone, Position::START, false);
+        assert_eq!(lanes.all_apart(Instant::now()).expect("a cohort").slots, [0, 1, 2]);
+        assert_eq!(lanes.get(1).map(|held| held.position.seq), Some(1), "a page's end moves nobody back");
     }
 }

@@ -32,6 +32,6 @@ pub use dead_letter::{DROPPED, DeadLetter, DeadLetterError, DeadLetters, Decisio
 pub use group::{GroupOptions, run_group};
 pub use inbox::{Batch, Inbox, Letter, Outcome, Refused, settle};
 pub use outbox::OutboxSource;
-pub use pg_inbox::PgInbox;
+pub use pg_inbox::{PgInbox, move_slots};
 pub use read_model::{CopyOf, Feed, Judged, Phase, Progress, ReadModel, Rebuild, RebuildError, Rebuilt};
 pub use source::Source;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 use async_trait::async_trait;
 use banyan_kernel::Envelope;
 use banyan_store::{
-    Held, Locks, Position, StoreError, Write,
+    Held, Locks, Place, Position, StoreError, Write,
     sqlx::{self, types::Json},
 };
 use futures::FutureExt;
@@ -23,9 +23,10 @@ const PARK: &str = "insert into dead_letter (group_name, key, source_epoch, sour
      with ordinality as t(key, epoch, xid, seq, envelope, reason, attempts, n) order by n \
      on conflict do nothing";
 /// Fewer rows than slots: the others have another owner.
-const MOVE: &str = "update slot s set source_epoch = t.source_epoch, source_xid = t.xid::xid8, source_seq = t.seq \
-     from unnest($2::int2[], $3::int8[], $4::int8[], $5::text[], $6::int8[]) \
-     as t(slot, epoch, source_epoch, xid, seq) \
+const MOVE: &str = "update slot s set source_epoch = t.source_epoch, source_xid = t.xid::xid8, source_seq = t.seq, \
+     carrier_cluster = t.cluster, carrier_partitions = t.partitions, carrier_offset = t.next_offset \
+     from unnest($2::int2[], $3::int8[], $4::int8[], $5::text[], $6::int8[], $7::text[], $8::int4[], $9::int8[]) \
+     as t(slot, epoch, source_epoch, xid, seq, cluster, partitions, next_offset) \
      where s.group_name = $1 and s.slot = t.slot and s.epoch = t.epoch returning s.slot";
 const ATTEMPT: &str = "update slot set attempts = case when (attempted_epoch, attempted_xid, attempted_seq) \
      = ($4, $5::text::xid8, $6) then attempts + 1 else 1 end, \
@@ -114,23 +115,37 @@ impl PgInbox {
     }
 
     async fn advance(&self, write: &mut Write, slots: &[Held]) -> Result<(), Refused> {
-        if slots.is_empty() {
-            return Ok(());
-        }
-        let moved: Vec<i16> = sqlx::query_scalar(MOVE)
-            .bind(self.group())
-            .bind(slots.iter().map(|held| held.slot as i16).collect::<Vec<_>>())
-            .bind(slots.iter().map(|held| held.epoch).collect::<Vec<_>>())
-            .bind(slots.iter().map(|held| held.position.epoch).collect::<Vec<_>>())
-            .bind(slots.iter().map(|held| held.position.xid.to_string()).collect::<Vec<_>>())
-            .bind(slots.iter().map(|held| held.position.seq).collect::<Vec<_>>())
-            .fetch_all(write.connection())
-            .await
-            .map_err(StoreError::from)?;
-        let lost = slots.iter().map(|held| held.slot).filter(|slot| !moved.contains(&(*slot as i16)));
-        let lost: Vec<u16> = lost.collect();
-        if lost.is_empty() { Ok(()) } else { Err(Refused::Fenced(lost)) }
+        move_slots(write, self.group(), slots).await
     }
+}
+
+/// Writes where a group's slots stand, position and carrier's place together, each under its epoch.
+///
+/// # Errors
+/// `Fenced` when another holds one of them: then the write is to be given up.
+pub async fn move_slots(write: &mut Write, group: &str, slots: &[Held]) -> Result<(), Refused> {
+    if slots.is_empty() {
+        return Ok(());
+    }
+    fn all<T>(slots: &[Held], f: impl Fn(&Held) -> T) -> Vec<T> {
+        slots.iter().map(f).collect()
+    }
+    let moved: Vec<i16> = sqlx::query_scalar(MOVE)
+        .bind(group)
+        .bind(all(slots, |held| held.slot as i16))
+        .bind(all(slots, |held| held.epoch))
+        .bind(all(slots, |held| held.position.epoch))
+        .bind(all(slots, |held| held.position.xid.to_string()))
+        .bind(all(slots, |held| held.position.seq))
+        .bind(all(slots, |held| held.carried.map(|carried| carried.carrier.cluster)))
+        .bind(all(slots, |held| held.carried.map(|carried| carried.carrier.partitions)))
+        .bind(all(slots, |held| held.carried.map(|carried| carried.next_offset)))
+        .fetch_all(write.connection())
+        .await
+        .map_err(StoreError::from)?;
+    let lost = slots.iter().map(|held| held.slot).filter(|slot| !moved.contains(&(*slot as i16)));
+    let lost: Vec<u16> = lost.collect();
+    if lost.is_empty() { Ok(()) } else { Err(Refused::Fenced(lost)) }
 }
 
 #[async_trait]
@@ -161,7 +176,7 @@ impl Inbox for PgInbox {
     async fn park(&self, held: &Held, letter: &Letter) -> Result<(), Refused> {
         let mut write = self.consumer.store().begin(&Locks::none()).await?;
         self.insert(&mut write, &[Row::letter(letter)]).await?;
-        self.advance(&mut write, &[Held { position: letter.at, ..*held }]).await?;
+        self.advance(&mut write, &[held.after(letter.at)]).await?;
         write.commit().await?;
         Ok(())
     }
@@ -169,20 +184,20 @@ impl Inbox for PgInbox {
 
 /// A row of the dead letters: a letter, or what queues behind one.
 struct Row<'a> {
-    at: &'a Position,
+    at: Position,
     event: &'a Envelope,
     reason: Option<&'a str>,
     attempts: i32,
 }
 
 impl<'a> Row<'a> {
-    fn behind(at: &'a Position, event: &'a Envelope) -> Self {
-        Self { at, event, reason: None, attempts: 0 }
+    fn behind(at: &Place, event: &'a Envelope) -> Self {
+        Self { at: at.position, event, reason: None, attempts: 0 }
     }
 
     fn letter(letter: &'a Letter) -> Self {
         let attempts = i32::try_from(letter.attempts).unwrap_or(i32::MAX);
-        Self { at: &letter.at, event: &letter.event, reason: Some(&letter.reason), attempts }
+        Self { at: letter.at.position, event: &letter.event, reason: Some(&letter.reason), attempts }
     }
 }
 

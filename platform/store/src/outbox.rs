@@ -4,7 +4,7 @@ use banyan_kernel::{Context, Envelope, Json, Timestamp, event_id, slot_of};
 use sqlx::{FromRow, PgConnection, PgPool, types::Json as SqlJson};
 use uuid::Uuid;
 
-use crate::{Position, StoreError};
+use crate::{Place, Position, StoreError};
 
 const INSERT: &str = "insert into outbox (epoch, id, aggregatetype, aggregateid, type, payload, slot, sequence, \
      schema_version, at, causation, actor, traceparent) \
@@ -110,7 +110,7 @@ impl Horizon {
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// In order.
-    pub events: Vec<(Position, Envelope)>,
+    pub events: Vec<(Place, Envelope)>,
     /// A reader that applied `events` stands here.
     pub end: Position,
 }
@@ -133,7 +133,7 @@ struct Row {
 }
 
 impl Row {
-    fn envelope(self, source: &str) -> Result<(Position, Envelope), StoreError> {
+    fn envelope(self, source: &str) -> Result<(Place, Envelope), StoreError> {
         let position = Position { epoch: self.epoch, xid: self.xid, seq: self.seq };
         let traceparent = self.traceparent.parse();
         let traceparent = traceparent
@@ -151,7 +151,7 @@ impl Row {
             traceparent,
             data: self.payload,
         };
-        Ok((position, envelope))
+        Ok((position.into(), envelope))
     }
 }
 
@@ -179,7 +179,7 @@ pub async fn read_outbox(
         .await?;
     let full = rows.len() == usize::from(limit);
     let events = rows.into_iter().map(|row| row.envelope(source)).collect::<Result<Vec<_>, _>>()?;
-    let last = events.last().map(|(position, _)| *position);
+    let last = events.last().map(|(place, _)| place.position);
     let end = if full { last.unwrap_or(after) } else { horizon.end().max(after) };
     Ok(Page { events, end })
 }

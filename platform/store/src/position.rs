@@ -1,6 +1,10 @@
 //! Where a reader of an outbox stands.
 
-use std::fmt;
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use serde_json::{Value, json};
 
@@ -29,5 +33,59 @@ impl Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.epoch, self.xid, self.seq)
+    }
+}
+
+/// Where an event stands: in its source's outbox, and on the carrier that brought it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In the outbox: what every carrier keeps, so that the carrier may change.
+    pub position: Position,
+    /// Where the carrier goes on after it; none where the outbox itself was read.
+    pub carried: Option<Carried>,
+}
+
+impl From<Position> for Place {
+    fn from(position: Position) -> Self {
+        Self { position, carried: None }
+    }
+}
+
+/// Where a slot goes on, on a carrier with places of its own: beside its position, never in its stead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// On which.
+    pub carrier: Carrier,
+    /// The next offset in the slot's partition.
+    pub next_offset: i64,
+}
+
+/// What offsets are good for: those of another cluster, or of other partitions, say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// The cluster's own id.
+    pub cluster: &'static str,
+    /// Into how many a topic is divided.
+    pub partitions: i32,
+}
+
+impl Carrier {
+    /// Of a cluster, which is remembered for the life of the process: there are one or two.
+    #[must_use]
+    pub fn new(cluster: &str, partitions: i32) -> Self {
+        static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = known.get(cluster).copied().unwrap_or_else(|| {
+            let cluster: &'static str = Box::leak(cluster.into());
+            known.insert(cluster);
+            cluster
+        });
+        Self { cluster, partitions }
+    }
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cluster {} with {} partitions", self.cluster, self.partitions)
     }
 }

@@ -11,7 +11,7 @@ use banyan_kernel::SLOTS;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use crate::{Position, Store, StoreError};
+use crate::{Carried, Carrier, Place, Position, Store, StoreError};
 
 const BEAT: &str = "insert into member (group_name, instance) values ($1, $2) \
      on conflict (group_name, instance) do update set beat = member.beat + 1";
@@ -23,9 +23,10 @@ const HOLDERS: &str = "select slot, holder from slot where group_name = $1 order
 /// the position was of an event that was applied.
 const TAKE: &str = "update slot s set holder = $2, epoch = epoch + 1 from unnest($3::int2[], $4::uuid[]) t(slot, was) \
      where s.group_name = $1 and s.slot = t.slot and s.holder is not distinct from t.was \
-     returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8, s.source_seq, \
+     returning s.slot, s.epoch, s.source_epoch, s.source_xid::text::int8 as source_xid, s.source_seq, \
+     s.carrier_cluster, s.carrier_partitions, s.carrier_offset, \
      case when t.was is null then null when (s.attempted_epoch, s.attempted_xid, s.attempted_seq) \
-     > (s.source_epoch, s.source_xid, s.source_seq) then s.attempts else 0 end";
+     > (s.source_epoch, s.source_xid, s.source_seq) then s.attempts else 0 end as tries";
 const RELEASE: &str =
     "update slot set holder = null where group_name = $1 and holder = $2 and slot = any($3)";
 const LEAVE: &str = "delete from member where group_name = $1 and instance = $2";
@@ -39,8 +40,52 @@ pub struct Held {
     pub epoch: i64,
     /// Where the group stood.
     pub position: Position,
+    /// Where its carrier goes on; none when it was served from the outbox itself, or never.
+    pub carried: Option<Carried>,
     /// Set when the holder before never let it go and may have died of the event that comes next: how often that was tried.
     pub abandoned: Option<u32>,
+}
+
+impl Held {
+    /// After an event of it at `place`. A position never goes back: an event may come again.
+    #[must_use]
+    pub fn after(&self, place: Place) -> Self {
+        Self { position: self.position.max(place.position), carried: place.carried, ..*self }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { position: self.position, carried: self.carried }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Taken {
+    slot: i16,
+    epoch: i64,
+    source_epoch: i64,
+    source_xid: i64,
+    source_seq: i64,
+    carrier_cluster: Option<String>,
+    carrier_partitions: Option<i32>,
+    carrier_offset: Option<i64>,
+    tries: Option<i32>,
+}
+
+impl From<Taken> for Held {
+    fn from(row: Taken) -> Self {
+        let carrier = row.carrier_cluster.zip(row.carrier_partitions);
+        let carrier = carrier.map(|(cluster, partitions)| Carrier::new(&cluster, partitions));
+        let carried = carrier.zip(row.carrier_offset);
+        Self {
+            slot: row.slot.unsigned_abs(),
+            epoch: row.epoch,
+            position: Position { epoch: row.source_epoch, xid: row.source_xid, seq: row.source_seq },
+            carried: carried.map(|(carrier, next_offset)| Carried { carrier, next_offset }),
+            abandoned: row.tries.map(i32::unsigned_abs),
+        }
+    }
 }
 
 /// What a member sees: everybody's beat and every slot's holder.
@@ -94,15 +139,9 @@ impl SlotTable for Store {
     ) -> Result<Vec<Held>, StoreError> {
         let (numbers, was): (Vec<i16>, Vec<Option<Uuid>>) =
             slots.iter().map(|(slot, was)| (*slot as i16, *was)).unzip();
-        let rows: Vec<(i16, i64, i64, i64, i64, Option<i32>)> =
+        let rows: Vec<Taken> =
             sqlx::query_as(TAKE).bind(group).bind(me).bind(numbers).bind(was).fetch_all(self.pool()).await?;
-        let held = |(slot, epoch, source_epoch, xid, seq, tries): (i16, _, _, _, _, Option<i32>)| Held {
-            slot: slot.unsigned_abs(),
-            epoch,
-            position: Position { epoch: source_epoch, xid, seq },
-            abandoned: tries.map(i32::unsigned_abs),
-        };
-        Ok(rows.into_iter().map(held).collect())
+        Ok(rows.into_iter().map(Held::from).collect())
     }
 
     async fn release(&self, group: &str, me: Uuid, slots: &[u16]) -> Result<(), StoreError> {
@@ -189,7 +228,7 @@ impl Watcher {
 /// Keeps this process's share of a group's slots.
 pub struct Ownership {
     table: Arc<dyn SlotTable>,
-    group: &'static str,
+    group: String,
     me: Uuid,
     config: OwnershipConfig,
     held: watch::Sender<BTreeMap<u16, Held>>,
@@ -198,8 +237,13 @@ pub struct Ownership {
 impl Ownership {
     /// Of `group`, as `me`. `me` is unique among living processes; a restarted one may keep its own.
     #[must_use]
-    pub fn new(table: Arc<dyn SlotTable>, group: &'static str, me: Uuid, config: OwnershipConfig) -> Self {
-        Self { table, group, me, config, held: watch::Sender::new(BTreeMap::new()) }
+    pub fn new(
+        table: Arc<dyn SlotTable>,
+        group: impl Into<String>,
+        me: Uuid,
+        config: OwnershipConfig,
+    ) -> Self {
+        Self { table, group: group.into(), me, config, held: watch::Sender::new(BTreeMap::new()) }
     }
 
     /// What is held now, and changes of it.
@@ -243,20 +287,20 @@ impl Ownership {
     }
 
     async fn try_turn(&self, watcher: &mut Watcher) -> Result<(), StoreError> {
-        let observed = self.table.beat(self.group, self.me).await?;
+        let observed = self.table.beat(&self.group, self.me).await?;
         self.drop_lost(&observed);
         let plan = watcher.plan(Instant::now(), &self.held.borrow().clone(), &observed);
         if !plan.release.is_empty() {
             self.held.send_modify(|held| held.retain(|slot, _| !plan.release.contains(slot)));
-            self.table.release(self.group, self.me, &plan.release).await?;
+            self.table.release(&self.group, self.me, &plan.release).await?;
         }
         if !plan.take.is_empty() {
-            let taken = self.table.take(self.group, self.me, &plan.take).await?;
+            let taken = self.table.take(&self.group, self.me, &plan.take).await?;
             tracing::info!(group = self.group, slots = ?taken.iter().map(|t| t.slot).collect::<Vec<_>>(), "took");
             self.held.send_modify(|held| held.extend(taken.into_iter().map(|taken| (taken.slot, taken))));
         }
         for member in plan.dead {
-            self.table.leave(self.group, member).await?;
+            self.table.leave(&self.group, member).await?;
         }
         Ok(())
     }
@@ -275,8 +319,8 @@ impl Ownership {
     async fn leave(&self) {
         let slots: Vec<u16> = self.held.send_replace(BTreeMap::new()).into_keys().collect();
         let left = async {
-            self.table.release(self.group, self.me, &slots).await?;
-            self.table.leave(self.group, self.me).await
+            self.table.release(&self.group, self.me, &slots).await?;
+            self.table.leave(&self.group, self.me).await
         };
         if let Err(error) = left.await {
             tracing::warn!(group = self.group, %error, "left without saying so; others wait for the time to live");
@@ -291,7 +335,9 @@ mod tests {
     fn held(slots: impl IntoIterator<Item = u16>) -> BTreeMap<u16, Held> {
         slots
             .into_iter()
-            .map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: None }))
+            .map(|slot| {
+                (slot, Held { slot, epoch: 1, position: Position::START, carried: None, abandoned: None })
+            })
             .collect()
     }
 

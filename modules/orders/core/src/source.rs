@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use banyan_bus::Source;
 use banyan_kernel::{Envelope, Json, OrderId, Timestamp, event_id};
-use banyan_store::{Horizon, Page, Position, Signal, Store, StoreError};
+use banyan_store::{Horizon, Page, Place, Position, Signal, Store, StoreError};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -81,7 +81,7 @@ impl OrdersSource {
         Self { store, which: Which::All }
     }
 
-    fn all(&self, rows: Vec<Row>) -> Result<Vec<(Position, Envelope)>, StoreError> {
+    fn all(&self, rows: Vec<Row>) -> Result<Vec<(Place, Envelope)>, StoreError> {
         rows.into_iter().map(|row| row.told(self.which)).collect()
     }
 }
@@ -110,7 +110,7 @@ impl Source for OrdersSource {
             .await?;
         let full = rows.len() == usize::from(limit);
         let events = self.all(rows)?;
-        let last = events.last().map(|(position, _)| *position);
+        let last = events.last().map(|(place, _)| place.position);
         Ok(Page { end: if full { last.unwrap_or(after) } else { horizon.end().max(after) }, events })
     }
 
@@ -135,7 +135,7 @@ impl Source for OrdersSource {
 }
 
 impl Row {
-    fn told(self, which: Which) -> Result<(Position, Envelope), StoreError> {
+    fn told(self, which: Which) -> Result<(Place, Envelope), StoreError> {
         let position = Position { epoch: self.epoch, xid: self.xid, seq: self.seq };
         let order = OrderId(self.order_id);
         let unreadable =
@@ -168,6 +168,6 @@ impl Row {
             traceparent: trace.ok_or_else(|| unreadable("its order has no trace"))?,
             data,
         };
-        Ok((position, envelope))
+        Ok((position.into(), envelope))
     }
 }

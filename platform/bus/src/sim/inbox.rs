@@ -133,8 +133,8 @@ impl Inbox for Process {
         let transaction = self.world.transaction.lock().await;
         self.step().await;
         self.check(std::slice::from_ref(held))?;
-        self.world.tables().queue(letter.at, &letter.event);
-        self.world.commit_positions(&[Held { position: letter.at, ..*held }]);
+        self.world.tables().queue(letter.at.position, &letter.event);
+        self.world.commit_positions(&[held.after(letter.at)]);
         drop(transaction);
         self.end().await
     }

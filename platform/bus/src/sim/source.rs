@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use banyan_kernel::{Envelope, slot_of};
-use banyan_store::{Page, Position, Signal, StoreError};
+use banyan_store::{Page, Place, Position, Signal, StoreError};
 
 use super::{
     inbox::Process,
@@ -39,8 +39,8 @@ impl Source for Read {
             let rows =
                 tables.outbox.iter().filter(|(at, event)| **at > after && **at <= end && wanted(event));
             let rows: Vec<_> =
-                rows.take(usize::from(limit)).map(|(at, event)| (*at, event.clone())).collect();
-            let last = rows.last().map_or(end, |(at, _)| *at);
+                rows.take(usize::from(limit)).map(|(at, event)| (Place::from(*at), event.clone())).collect();
+            let last = rows.last().map_or(end, |(at, _)| at.position);
             let end = if rows.len() == usize::from(limit) { last } else { end };
             let events = rows.into_iter().filter(|(_, event)| !tables.lost.contains(&key(event)));
             Page { events: events.collect(), end }

@@ -34,7 +34,7 @@ impl SlotTable for Process {
                 (row.holder, row.epoch) = (Some(me), row.epoch + 1);
                 let (tried, tries) = row.attempted;
                 let abandoned = was.map(|_| if tried > row.position { tries } else { 0 });
-                Some(Held { slot: *slot, epoch: row.epoch, position: row.position, abandoned })
+                Some(Held { slot: *slot, epoch: row.epoch, position: row.position, carried: None, abandoned })
             });
             taken.collect()
         };

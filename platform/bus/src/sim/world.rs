@@ -168,7 +168,7 @@ impl World {
         for (at, event) in &batch.events {
             let parked = tables.letters.contains_key(&event.subject) && self.bug != Bug::ForgetsParked;
             if parked {
-                staged.queued.push((*at, event.clone()));
+                staged.queued.push((at.position, event.clone()));
                 staged.outcomes.push(Outcome::Queued);
                 continue;
             }

@@ -14,15 +14,19 @@ use super::{
 use crate::BROADCAST_BUFFER_EVENTS;
 
 const LAST: &str = "select coalesce(max(sequence), 0) from outbox where aggregateid = $1";
-const REWIND: &str = "update slot set source_epoch = 0, source_xid = '0', source_seq = 0";
+const REWIND: &str =
+    "update slot set source_epoch = 0, source_xid = '0', source_seq = 0, carrier_offset = null";
 
 /// A new ledger of the harness's sink.
-pub(super) fn ledger(harness: &impl Harness) -> Arc<Ledger> {
+pub fn ledger(harness: &impl Harness) -> Arc<Ledger> {
     Arc::new(Ledger::new(harness.sink().clone()))
 }
 
 /// Waits until the ledger has so many effects.
-pub(super) async fn applied(ledger: &Ledger, count: usize) {
+///
+/// # Panics
+/// When it has not after 30 seconds.
+pub async fn applied(ledger: &Ledger, count: usize) {
     until(&format!("{count} events are applied"), || async { Ok(effects(ledger).await.len() >= count) })
         .await;
 }
@@ -31,7 +35,7 @@ pub(super) async fn applied(ledger: &Ledger, count: usize) {
 ///
 /// # Panics
 /// When they are not.
-pub(super) async fn assert_whole(ledger: &Ledger, subjects: &[&str], last: i64) {
+pub async fn assert_whole(ledger: &Ledger, subjects: &[&str], last: i64) {
     let effects = effects(ledger).await;
     for subject in subjects {
         let of_subject = effects.iter().filter(|effect| effect.subject == *subject);
@@ -101,8 +105,8 @@ pub async fn a_lower_xid_that_commits_late_is_not_skipped(harness: &impl Harness
     let mut late = harness.teller().begin(&Locks::none()).await.expect("the teller writes");
     late.tell(&[told("late", 1, COUNTED)]).await.expect("the outbox takes events");
     tell_each(harness.teller(), "early", 1..=1).await;
-    let reads = harness.reads();
-    until("the carrier has looked twice", || async { Ok(harness.reads() >= reads + 2) }).await;
+    let looks = harness.looks();
+    until("the carrier has looked twice", || async { Ok(harness.looks() >= looks + 2) }).await;
     late.commit().await.expect("the teller commits");
     tell_each(harness.teller(), "after", 1..=1).await;
     applied(&ledger, 4).await;

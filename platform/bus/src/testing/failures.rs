@@ -192,9 +192,10 @@ pub async fn nothing_queues_behind_a_letter_that_is_gone(harness: &impl Harness)
     tell(harness.teller(), &[told("a", 2, COUNTED), told(&slow, 1, COUNTED)]).await;
     ledger.stands(1).await;
     let letters = letters(harness, &ledger);
-    // While the batch is open: refused by the time limit of locks, or after the batch was.
+    // While the batch is open: refused by the time limit of locks, or after the batch was. A carrier may bring the two one by
+    // one: then both stand in the queue.
     let first = letters.replay("a", &decision()).await;
-    assert!(matches!(first, Ok(1) | Err(DeadLetterError::Store(_))), "{first:?}");
+    assert!(matches!(first, Ok(1 | 2) | Err(DeadLetterError::Store(_))), "{first:?}");
     ledger.set_gate(true);
     until("the neighbour is applied", || async { Ok(has(&ledger, &slow, 1).await) }).await;
     if first.is_err() {

@@ -42,8 +42,12 @@ pub trait Harness: Send + Sync + 'static {
     fn source(&self) -> Arc<dyn Source>;
     /// From now on the carrier loses this event.
     fn lose(&self, subject: &str, sequence: i64);
-    /// How often the carrier has looked for new events.
+    /// How often the members have asked for events.
     fn reads(&self) -> u64;
+    /// How often the carrier has looked for new events in the outbox.
+    fn looks(&self) -> u64 {
+        self.reads()
+    }
 }
 
 /// A process that serves a group.
@@ -57,7 +61,12 @@ pub struct Member {
 impl Member {
     /// Begins to serve `ledger` on a bus of its own.
     pub fn start(harness: &impl Harness, ledger: &Arc<Ledger>) -> Self {
-        let (bus, ledger) = (harness.bus(), ledger.clone());
+        Self::on(harness.bus(), ledger)
+    }
+
+    /// Begins to serve `ledger` on this bus.
+    pub fn on(bus: Arc<dyn Bus>, ledger: &Arc<Ledger>) -> Self {
+        let ledger = ledger.clone();
         let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
         let (counted, stopped) = (counters.clone(), stop.clone());
         let task = tokio::spawn(async move {

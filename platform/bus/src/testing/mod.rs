@@ -8,12 +8,14 @@ mod delivery;
 mod failures;
 mod harness;
 mod ledger;
+mod lossy;
 mod owners;
 
 pub use delivery::*;
 pub use failures::*;
 pub use harness::{Harness, Member, OPTIONS, OWNERSHIP, tell, told, until};
 pub use ledger::{BREAKS, COUNTED, Effect, KILLS, Ledger, POISON, SINK, TELLER, effects, schemas};
+pub use lossy::Lossy;
 pub use owners::*;
 
 /// All cases of the suite as tests of their own, each on a new harness.

@@ -57,9 +57,9 @@ async fn a_zombie_counts_excuses_parks_and_moves_nothing() {
     let world = World::new().await;
     let World { inbox, letter, zombie, heir, .. } = &world;
     let fenced = |refused: Refused| assert_eq!(refused, Refused::Fenced(vec![zombie.slot]));
-    assert_eq!(inbox.attempt(heir, letter.at).await, Ok(1));
-    fenced(inbox.attempt(zombie, letter.at).await.expect_err("a zombie's attempt"));
-    inbox.excuse(zombie, letter.at).await.expect("nothing to be excused");
+    assert_eq!(inbox.attempt(heir, letter.at.position).await, Ok(1));
+    fenced(inbox.attempt(zombie, letter.at.position).await.expect_err("a zombie's attempt"));
+    inbox.excuse(zombie, letter.at.position).await.expect("nothing to be excused");
     fenced(inbox.park(zombie, letter).await.expect_err("a zombie's letter"));
     let batch = Batch { events: vec![(letter.at, letter.event.clone())], slots: vec![*zombie] };
     fenced(inbox.apply(&batch).await.expect_err("a zombie's batch"));
@@ -67,6 +67,6 @@ async fn a_zombie_counts_excuses_parks_and_moves_nothing() {
     let letters: i64 =
         sqlx::query_scalar(LETTERS).fetch_one(world.local.sink().pool()).await.expect("the letters");
     assert_eq!(letters, 0);
-    inbox.excuse(heir, letter.at).await.expect("excused");
+    inbox.excuse(heir, letter.at.position).await.expect("excused");
     assert_eq!(world.stands().await, (0, 0));
 }

@@ -89,7 +89,13 @@ async fn the_reconciler_runs_until_it_is_stopped() {
     let held = (0..SLOTS).map(|slot| {
         (
             slot,
-            banyan_store::Held { slot, epoch: 1, position: banyan_store::Position::START, abandoned: None },
+            banyan_store::Held {
+                slot,
+                epoch: 1,
+                position: banyan_store::Position::START,
+                carried: None,
+                abandoned: None,
+            },
         )
     });
     let (_slots, held) = watch::channel(held.collect());

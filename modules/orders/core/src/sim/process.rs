@@ -99,7 +99,11 @@ pub(crate) struct Process {
 }
 
 fn held(slots: impl Iterator<Item = u16>) -> BTreeMap<u16, Held> {
-    slots.map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: None })).collect()
+    slots
+        .map(|slot| {
+            (slot, Held { slot, epoch: 1, position: Position::START, carried: None, abandoned: None })
+        })
+        .collect()
 }
 
 impl Process {

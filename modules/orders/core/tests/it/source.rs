@@ -24,7 +24,7 @@ async fn told(source: &OrdersSource, of: &[u16], count: usize) -> Vec<Envelope> 
             loop {
                 let page = source.page(after, of, 2).await.expect("a page");
                 let is_last = page.events.len() < 2;
-                assert!(page.events.iter().all(|(at, _)| *at > after && *at <= page.end));
+                assert!(page.events.iter().all(|(at, _)| at.position > after && at.position <= page.end));
                 after = page.end;
                 all.extend(page.events.into_iter().map(|(_, event)| event));
                 if is_last {

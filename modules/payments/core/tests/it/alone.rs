@@ -22,8 +22,9 @@ async fn what_timed_out_is_settled_without_anybody_asking_and_stop_ends_it() {
         ..GatewayConfig::new(world.sandbox.url(), SECRET)
     };
     let payments = payments_core::Payments::new(store(&world.database, 4, Arc::new(SystemClock)), config);
-    let slots =
-        (0..SLOTS).map(|slot| (slot, Held { slot, epoch: 1, position: Position::START, abandoned: None }));
+    let slots = (0..SLOTS).map(|slot| {
+        (slot, Held { slot, epoch: 1, position: Position::START, carried: None, abandoned: None })
+    });
     let (_held, holding) = watch::channel(slots.collect::<BTreeMap<_, _>>());
     let stop = CancellationToken::new();
     let running = tokio::spawn(payments.intents().run(holding, stop.clone()));

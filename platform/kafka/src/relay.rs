@@ -1,0 +1,242 @@
+//! From a module's outbox to its topic: a consumer group whose effect is publishing.
+//!
+//! A batch is published in order by an idempotent producer, and when all of it is acknowledged the slots' positions are
+//! written under their epochs. What dies in between, or is taken over, publishes again: that makes duplicates, which
+//! consumers tell by `sequence`, and nothing else. Each run begins after a position up to which everything is in the topic
+//! and goes on without a hole, so an event's *first* record never comes before that of an earlier event of its slot.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use banyan_bus::{
+    Batch, Counters, GroupOptions, Inbox, Letter, Outcome, Refused, Source, move_slots, run_group, settle,
+};
+use banyan_kernel::{Envelope, slot_of, stable_hash};
+use banyan_store::{Carried, Carrier, Held, Locks, Ownership, OwnershipConfig, Place, Position, Store};
+use futures::future::join_all;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Cluster, KafkaFailure, cluster::EVENT_BYTES_MAX, envelope::encode, partitions::elsewhere};
+
+/// What a header costs beside its text, and a record beside its parts: more than it does.
+const OVERHEAD_BYTES: usize = 1_024;
+
+/// One source's relay.
+pub struct Relay {
+    cluster: Cluster,
+    source: Arc<dyn Source>,
+    store: Store,
+    instance: Uuid,
+    ownership: OwnershipConfig,
+    options: GroupOptions,
+}
+
+impl Relay {
+    /// Of `source`, the outbox of the module that `store` belongs to; its positions are kept there, under the group
+    /// `SOURCE.relay`. `instance` is unique among living processes.
+    #[must_use]
+    pub fn new(cluster: Cluster, source: Arc<dyn Source>, store: Store, instance: Uuid) -> Self {
+        let options = GroupOptions { seed: stable_hash(instance.as_bytes()), ..GroupOptions::default() };
+        Self { cluster, source, store, instance, ownership: OwnershipConfig::default(), options }
+    }
+
+    /// With other limits.
+    #[must_use]
+    pub fn with(mut self, ownership: OwnershipConfig, options: GroupOptions) -> Self {
+        (self.ownership, self.options) = (ownership, options);
+        self
+    }
+
+    /// Publishes what is told, as one member of the relay's group, until `stop`.
+    pub async fn run(&self, counters: Arc<Counters>, stop: CancellationToken) {
+        let group = format!("{}.relay", self.source.name());
+        let table = Arc::new(self.store.clone());
+        let ownership = Ownership::new(table, group.clone(), self.instance, self.ownership);
+        let (held, done) = (ownership.held(), CancellationToken::new());
+        let inbox = KafkaInbox {
+            group,
+            source: self.source.name(),
+            store: self.store.clone(),
+            cluster: self.cluster.clone(),
+            stop: stop.clone(),
+            publisher: Mutex::default(),
+            written: Mutex::default(),
+        };
+        let driver = async {
+            run_group(self.source.clone(), inbox, held, self.options.clone(), counters, stop).await;
+            done.cancel();
+        };
+        tokio::join!(driver, ownership.run(done.cancelled()));
+    }
+}
+
+/// The relay's effects: records in the topic; its positions: in the module's own schema.
+struct KafkaInbox {
+    group: String,
+    source: &'static str,
+    store: Store,
+    cluster: Cluster,
+    stop: CancellationToken,
+    publisher: Mutex<Option<Publisher>>,
+    /// Where each slot's partition stood when its position was written last, by this process.
+    written: Mutex<BTreeMap<u16, Carried>>,
+}
+
+#[derive(Clone)]
+struct Publisher {
+    producer: FutureProducer,
+    carrier: Carrier,
+    topic: String,
+}
+
+impl Publisher {
+    async fn open(cluster: &Cluster, source: &str) -> Result<Self, KafkaFailure> {
+        let carrier = cluster.open(source).await?;
+        let producer = cluster
+            .client()
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            // What follows a record that failed for good fails too: no record overtakes an earlier one.
+            .set("enable.gapless.guarantee", "true")
+            // Never: a record that is given up while the next one is sent would be overtaken.
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "0")
+            .set("message.max.bytes", EVENT_BYTES_MAX.to_string())
+            .set("queue.buffering.max.messages", "10000")
+            .create()?;
+        Ok(Self { producer, carrier, topic: cluster.topic(source) })
+    }
+
+    /// All of them in order, or the first failure.
+    async fn publish(&self, events: &[(Place, Envelope)]) -> Result<BTreeMap<u16, i64>, KafkaFailure> {
+        let mut sent = Vec::with_capacity(events.len());
+        for (at, event) in events {
+            let (headers, data) = encode(at.position, event);
+            let partition = i32::from(slot_of(&event.subject));
+            let record = FutureRecord::to(&self.topic).partition(partition).key(&event.subject);
+            let record = record.payload(&data).headers(headers);
+            sent.push(self.producer.send_result(record).map_err(|(error, _)| error)?);
+        }
+        let mut next = BTreeMap::new();
+        for acknowledged in join_all(sent).await {
+            let canceled = |_| rdkafka::error::KafkaError::Canceled;
+            let delivery = acknowledged.map_err(canceled)?.map_err(|(error, _)| error)?;
+            next.insert(u16::try_from(delivery.partition).unwrap_or_default(), delivery.offset + 1);
+        }
+        Ok(next)
+    }
+
+    /// The brokers behind the address may be others by now, which never had what was published before.
+    fn is_still_there(&self) -> bool {
+        self.producer.client().fetch_cluster_id(std::time::Duration::ZERO).as_deref()
+            == Some(self.carrier.cluster)
+    }
+}
+
+impl KafkaInbox {
+    async fn publisher(&self) -> Result<Publisher, KafkaFailure> {
+        let known = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(publisher) = known {
+            return Ok(publisher);
+        }
+        let publisher = Publisher::open(&self.cluster, self.source).await?;
+        *self.publisher.lock().unwrap_or_else(PoisonError::into_inner) = Some(publisher.clone());
+        Ok(publisher)
+    }
+
+    /// Where the slot's partition stood, by its row: the source knows nothing of it.
+    fn known(&self, held: &Held) -> Option<Carried> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.get(&held.slot).copied().or(held.carried)
+    }
+
+    /// What it still holds is given up with it; the next one begins anew from the positions.
+    fn give_up(&self) {
+        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It waits for its threads.
+        drop(tokio::task::spawn_blocking(move || drop(publisher)));
+    }
+
+    async fn published(&self, batch: &Batch) -> Result<(Carrier, BTreeMap<u16, i64>), Refused> {
+        let later = |failure: KafkaFailure| Refused::Later(failure.to_string());
+        let publisher = self.publisher().await.map_err(later)?;
+        if let Some(why) =
+            batch.slots.iter().find_map(|held| elsewhere(held.slot, self.known(held), publisher.carrier))
+        {
+            self.give_up();
+            return Err(Refused::Later(why));
+        }
+        let published = tokio::select! {
+            published = publisher.publish(&batch.events) => published.map_err(later),
+            () = self.stop.cancelled() => Err(Refused::Later("stopped while it was published".to_owned())),
+        };
+        let gone = published.is_ok() && !publisher.is_still_there();
+        let published =
+            if gone { Err(Refused::Later("the cluster is another one".to_owned())) } else { published };
+        if published.is_err() {
+            self.give_up();
+        }
+        Ok((publisher.carrier, published?))
+    }
+}
+
+#[async_trait]
+impl Inbox for KafkaInbox {
+    fn group(&self) -> &str {
+        &self.group
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<Vec<Outcome>, Refused> {
+        if let Some((_, event)) = batch.events.iter().find(|(_, event)| is_too_large(event)) {
+            return Err(Refused::Failed(format!(
+                "event {} is larger than {EVENT_BYTES_MAX} bytes",
+                event.id
+            )));
+        }
+        let outcomes = vec![Outcome::Done; batch.events.len()];
+        let mut moved = settle(batch, &outcomes);
+        if batch.events.is_empty() {
+            // Where an idle slot stands says nothing of the topic: what its row says of it stays.
+            moved.iter_mut().for_each(|held| held.carried = self.known(held));
+        } else {
+            let (carrier, next) = self.published(batch).await?;
+            for held in &mut moved {
+                let next_offset = next.get(&held.slot).copied().unwrap_or_default();
+                held.carried = Some(Carried { carrier, next_offset });
+            }
+        }
+        let mut write = self.store.begin(&Locks::none()).await?;
+        move_slots(&mut write, &self.group, &moved).await?;
+        write.commit().await?;
+        let written = moved.iter().filter_map(|held| Some((held.slot, held.carried?)));
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
+        Ok(outcomes)
+    }
+
+    /// No event of its own can end the relay: nothing is counted.
+    async fn attempt(&self, _: &Held, _: Position) -> Result<u32, Refused> {
+        Ok(1)
+    }
+
+    async fn excuse(&self, _: &Held, _: Position) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    /// What cannot be published holds its slot: passed over it would be lost to everybody.
+    async fn park(&self, _: &Held, letter: &Letter) -> Result<(), Refused> {
+        Err(Refused::Later(format!("{}; its slot waits", letter.reason)))
+    }
+}
+
+fn is_too_large(event: &Envelope) -> bool {
+    let texts = [&event.kind, &event.source, &event.causation, &event.actor, &event.subject, &event.subject];
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    // The data's size is not known before it is written down; most are far below.
+    let data = serde_json::to_vec(&event.data).map_or(usize::MAX, |data| data.len());
+    data.saturating_add(texts).saturating_add(OVERHEAD_BYTES) > EVENT_BYTES_MAX
+}
