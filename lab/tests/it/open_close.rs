@@ -1,6 +1,10 @@
 //! Start and stop.
 
-use std::{os::unix::process::ExitStatusExt, process::Stdio, time::Duration};
+use std::{
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::Stdio,
+    time::Duration,
+};
 
 use banyan_lab::stage::{Seed, ShopOptions, Stage, Wish};
 use nix::{
@@ -38,15 +42,16 @@ async fn ctrl_c_while_it_starts_ends_everything() {
     let mut seed = Seed::from_env("ctrl_c_while_it_starts_ends_everything");
     let stage = Stage::new();
     let data = stage.folder().join("shop").display().to_string();
-    let args = ["run", "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let args = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
     for _ in 0..STARTS {
         let mut command = stage.command(&args);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         tokio::time::sleep(Duration::from_millis(seed.below(1_500))).await;
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+        // As a terminal does: to the whole group.
+        kill(Pid::from_raw(-child.id().cast_signed()), Signal::SIGINT).unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
         // Before it listens to signals there is nothing yet to be ended.
-        assert!(ended.code().is_some() || ended.signal() == Some(2), "{ended}");
+        assert!(ended.success() || ended.signal() == Some(2), "{ended}");
         assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
     }
 }

@@ -69,11 +69,7 @@ fn check_room(site: &Site, draft: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let mib = |bytes: u64| bytes / (1 << 20);
-    let why = format!(
-        "no space left: a new cluster takes {} MiB, {} are free",
-        mib(CLUSTER_BYTES),
-        mib(free_bytes)
-    );
+    let why = format!("a new cluster takes {} MiB, {} are free", mib(CLUSTER_BYTES), mib(free_bytes));
     Err(Error::DiskFull { dir: site.data_dir.clone(), why })
 }
 

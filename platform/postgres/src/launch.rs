@@ -126,6 +126,8 @@ async fn start(site: &Site) -> Result<Running, Error> {
 fn start_command(site: &Site, log: &Log) -> Result<Child, Error> {
     let pg_ctl = site.binaries.tool("pg_ctl");
     let mut command = site.account.command(&pg_ctl);
+    // A terminal's Ctrl-C is for the shop: pg_ctl would stop the server that it waits for.
+    command.process_group(0);
     command.args(["start", "--wait", "--silent", "--timeout", &site.ready_within.as_secs().to_string()]);
     command.arg("-D").arg(&site.data_dir).arg("-l").arg(&log.path);
     // The server says nothing here but into its log; the pipes end with pg_ctl.
