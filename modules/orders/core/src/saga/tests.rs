@@ -70,19 +70,23 @@ impl State {
                 let mut asked = self.clone();
                 asked.was_asked.insert(step);
                 let (attempt, text) = (attempt(step), String::new);
-                let done = OrderEvent::StepDone {
-                    step,
-                    attempt,
-                    asked: 0,
-                    asked_again: false,
-                    result: None,
-                    places: Places::default(),
-                    further: Vec::new(),
-                };
                 let refused = OrderEvent::StepRefused { step, attempt, code: text(), detail: text() };
-                [done, refused, broken(step, false)].map(|event| asked.after(event)).into()
+                [done(step, attempt), refused, broken(step, false)].map(|event| asked.after(event)).into()
             }
         }
+    }
+}
+
+/// Done at the first asking, with nothing to tell of it.
+fn done(step: Step, attempt: u32) -> OrderEvent {
+    OrderEvent::StepDone {
+        step,
+        attempt,
+        asked: 0,
+        asked_again: false,
+        result: None,
+        places: Places::default(),
+        further: Vec::new(),
     }
 }
 
@@ -154,16 +158,7 @@ fn an_order_goes_forward_step_by_step_and_back_in_reverse() {
     let mut asked = Vec::new();
     while let Next::Do(step) = next(&forward) {
         asked.push(step);
-        let done = OrderEvent::StepDone {
-            step,
-            attempt: 1,
-            asked: 0,
-            asked_again: false,
-            result: None,
-            places: Places::default(),
-            further: Vec::new(),
-        };
-        forward.record(done, Timestamp::UNIX_EPOCH, &Actor::system("test"));
+        forward.record(done(step, 1), Timestamp::UNIX_EPOCH, &Actor::system("test"));
     }
     assert_eq!(asked, Step::FORWARD);
     assert_eq!(forward.public_state(), OrderState::Paid);
@@ -194,15 +189,7 @@ fn a_wish_to_cancel_undoes_what_may_be_under_way_and_a_refusal_only_what_was_don
         }
         undone
     };
-    let done = |step| OrderEvent::StepDone {
-        step,
-        attempt: 1,
-        asked: 0,
-        asked_again: false,
-        result: None,
-        places: Places::default(),
-        further: Vec::new(),
-    };
+    let done = |step| done(step, 1);
     let wish = || OrderEvent::CancelRequested { reason: String::new() };
     let refused =
         |step| OrderEvent::StepRefused { step, attempt: 1, code: String::new(), detail: String::new() };
