@@ -37,6 +37,7 @@ chaos: ## All scenarios, each as it is and with each guarantee removed, and the 
 	@sh lab/schemathesis.sh
 
 lab: ## The rows that can be lived: make lab, or make lab ROW=C4 [WITHOUT=inbox]
+	@test -x target/release/lab || echo "building the lab (a few minutes, the first time)"
 	@cargo build --release -p banyan -p banyan-lab --quiet
 	@target/release/lab $(ROW) $(if $(WITHOUT),--without $(WITHOUT))
 

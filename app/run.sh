@@ -12,7 +12,7 @@ if [ -n "$missing" ]; then
     exit 1
 fi
 
-if [ -x target/release/banyan ]; then estimate="seconds, if little has changed"; else estimate="about 5 minutes on 2 cores"; fi
+if [ -x target/release/banyan ]; then estimate="seconds, if little has changed"; else estimate="5 to 7 minutes on 2 cores"; fi
 phase 2 "building the shop ($estimate)"
 cargo build --release -p banyan
 

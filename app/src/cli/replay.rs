@@ -23,7 +23,7 @@ const TOKEN_VALID: Duration = Duration::from_secs(24 * 3_600);
 
 /// Plays a file of baskets; the format is described in `app/sample/README.md`. Exit codes: 0 all played,
 /// 1 failed, 2 no such file or an empty one, 3 broken lines were skipped, 4 stopped at one (--strict),
-/// 5 a fault of the step table never happened.
+/// 5 a cell of the step table is empty.
 #[derive(Args)]
 pub(super) struct ReplayArgs {
     /// The file.
@@ -40,18 +40,25 @@ pub(super) struct ReplayArgs {
     /// Plays only so many baskets.
     #[arg(long)]
     limit: Option<usize>,
+    /// An empty cell of the step table does not count: for what is too small to fill them all.
+    #[arg(long)]
+    allow_empty_cells: bool,
     /// What PostgreSQL alone takes on this machine, in orders a second (`make bench`).
     #[arg(long)]
     yardstick: Option<f64>,
 }
 
 pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode, String> {
-    let running = Client::find(common)?.running;
+    let client = Client::find(common)?;
+    // A shop that stops answering is waited for; one that does not answer at all was never opened.
+    client.ask(client.api(reqwest::Method::GET, "/health/live")).await?;
+    let running = client.running;
     let mut options = options(common, &running, args.file)?;
     options.run = args.run;
     options.strict = args.strict;
     options.in_flight = args.in_flight;
     options.limit = args.limit;
+    options.allow_empty_cells = args.allow_empty_cells;
     options.yardstick_per_s = args.yardstick;
     let (code, report) = play(options).await;
     if let Some(report) = report {

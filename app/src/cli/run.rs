@@ -42,6 +42,9 @@ pub(super) struct RunArgs {
     /// Plays only so many baskets.
     #[arg(long)]
     limit: Option<usize>,
+    /// An empty cell of the step table does not count: for a `--limit` too small to fill them all.
+    #[arg(long)]
+    allow_empty_cells: bool,
     /// What PostgreSQL alone is measured by, where psql and pgbench are installed.
     #[arg(long, default_value = "lab/yardstick")]
     yardstick: PathBuf,
@@ -97,6 +100,7 @@ async fn begin(
 async fn first(common: &Common, shop: &RunningShop, args: &RunArgs) -> Result<u8, String> {
     let mut options = replay::options(common, &shop.running, args.sample.clone())?;
     options.limit = args.limit;
+    options.allow_empty_cells = args.allow_empty_cells;
     if let Some(cluster) = shop.private_cluster() {
         match yardstick::measure(cluster, &args.yardstick).await {
             Ok(per_s) => options.yardstick_per_s = Some(per_s),

@@ -18,7 +18,7 @@ pub enum Exit {
     SomeSkipped,
     /// 4: `--strict` stopped at a broken line.
     StrictStop,
-    /// 5: a cell of the step table is empty although there were baskets enough to fill it.
+    /// 5: a cell of the step table is empty: a fault that is to be survived was never met.
     EmptyCell,
 }
 

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use uuid::Uuid;
 
+use super::{KINDS, STEPS};
+
 /// What it was asked, and what it will answer.
 #[derive(Default)]
 pub(super) struct Book {
@@ -57,7 +59,7 @@ pub(super) struct FakeShop {
 impl FakeShop {
     pub(super) async fn start() -> Self {
         let books = Books::default();
-        books.0.lock().unwrap().faults = json!({});
+        books.0.lock().unwrap().faults = full_table();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = router(books.clone());
@@ -184,6 +186,14 @@ impl Book {
         };
         orders.map(pay).collect()
     }
+}
+
+/// Each fault met once at each step.
+fn full_table() -> Value {
+    let cell = json!({"count": 1, "examples": []});
+    let row: serde_json::Map<_, _> =
+        KINDS.iter().map(|(kind, _)| ((*kind).to_owned(), cell.clone())).collect();
+    STEPS.iter().map(|step| ((*step).to_owned(), Value::Object(row.clone()))).collect()
 }
 
 async fn faults(State(books): State<Books>) -> String {

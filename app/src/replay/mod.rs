@@ -31,7 +31,7 @@ mod text;
 pub use exit::Exit;
 pub use faults::{Cell, FaultTable, KINDS, STEPS};
 pub use look_at::LookAt;
-pub use options::{BASKETS_JUDGED_MIN, IN_FLIGHT_MAX, Mint, Options};
+pub use options::{IN_FLIGHT_MAX, Mint, Options};
 pub use parse::{Basket, Broken, Header, Product, Reader, Record, Unreadable};
 pub use percentiles::Percentiles;
 pub use progress::{Bar, Phase, Plain, Progress, Silent, Tally, progress_on_stderr};

@@ -6,9 +6,6 @@ use banyan_kernel::{CustomerId, Timestamp};
 
 use super::Patience;
 
-/// Below so many baskets an empty cell of the step table proves nothing and is not judged.
-pub const BASKETS_JUDGED_MIN: u64 = 2_000;
-
 /// Most requests in flight at once.
 pub const IN_FLIGHT_MAX: usize = 1_024;
 
@@ -36,6 +33,8 @@ pub struct Options {
     pub in_flight: usize,
     /// Play only so many baskets.
     pub limit: Option<usize>,
+    /// An empty cell of the step table does not count: for what is too small to fill them all.
+    pub allow_empty_cells: bool,
     /// When the replay starts, for the report.
     pub started_at: Timestamp,
     /// Seeds the jitter of retries.
@@ -68,6 +67,7 @@ impl Options {
             strict: false,
             in_flight: 64,
             limit: None,
+            allow_empty_cells: false,
             started_at,
             seed: 0,
             yardstick_per_s: None,

@@ -4,8 +4,8 @@ use banyan_kernel::{Currency, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BASKETS_JUDGED_MIN, Broken, Exit, FaultTable, Header, LookAt, Options, Percentiles, Tally, drive::Driven,
-    exit::Seen, feed::Lines, look_at, settle::Ledger,
+    Broken, Exit, FaultTable, Header, LookAt, Options, Percentiles, Tally, drive::Driven, exit::Seen,
+    feed::Lines, look_at, settle::Ledger,
 };
 
 /// Everything a replay has to say; as text by [`Report::text`], as JSON by serde.
@@ -40,7 +40,7 @@ pub struct Report {
     pub stopped_at: Option<u64>,
     /// The step table, where the admin address was known.
     pub faults: Option<FaultTable>,
-    /// Whether empty cells of it count.
+    /// Whether any cell of it is empty.
     pub judged: Judged,
     /// From the first try of a basket to its acceptance, measured here.
     pub acceptance: Option<Percentiles>,
@@ -76,7 +76,7 @@ pub struct OutcomeRow {
     pub count: u64,
 }
 
-/// Whether the step table's empty cells count.
+/// Whether every fault of the step table was met.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judged {
@@ -84,8 +84,6 @@ pub enum Judged {
     Full,
     /// These cells have nothing in them, as `step/kind`.
     Empty(Vec<String>),
-    /// Too few baskets to tell.
-    TooFewBaskets,
     /// No admin address, no table.
     NoTable,
 }
@@ -117,7 +115,7 @@ impl Report {
         let mut ledger = ledger.unwrap_or_default();
         let (faults, no_table) = faults.map_or_else(|why| (None, Some(why)), |table| (table, None));
         let trouble = ledger.trouble.take().or(no_table);
-        let judged = judge(driven.tally.done, faults.as_ref());
+        let judged = judge(faults.as_ref());
         let exit = Exit::of(Seen {
             baskets: driven.tally.done,
             accepted: driven.tally.accepted,
@@ -126,7 +124,7 @@ impl Report {
             trouble: trouble.is_some(),
             skipped: lines.skipped,
             strict_stop: lines.stopped_at.is_some(),
-            empty_cell: matches!(judged, Judged::Empty(_)),
+            empty_cell: matches!(judged, Judged::Empty(_)) && !options.allow_empty_cells,
         });
         Self {
             file: options.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -190,11 +188,8 @@ fn tally(driven: &Driven, outcomes: &[OutcomeRow]) -> Tally {
     Tally { shipped, cancelled, stuck, ..driven.tally.clone() }
 }
 
-fn judge(baskets: u64, faults: Option<&FaultTable>) -> Judged {
+fn judge(faults: Option<&FaultTable>) -> Judged {
     let Some(faults) = faults else { return Judged::NoTable };
-    if baskets < BASKETS_JUDGED_MIN {
-        return Judged::TooFewBaskets;
-    }
     let empty = faults.empty_cells();
     if empty.is_empty() { Judged::Full } else { Judged::Empty(empty) }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use banyan_kernel::Money;
 use time::{format_description::BorrowedFormatItem, macros::format_description};
 
-use super::{BASKETS_JUDGED_MIN, FaultTable, Judged, KINDS, OutcomeRow, Percentiles, Report, STEPS};
+use super::{FaultTable, Judged, KINDS, OutcomeRow, Percentiles, Report, STEPS};
 
 const TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
@@ -104,11 +104,7 @@ impl Report {
         out.push_str(&match &self.judged {
             Judged::Full => "every cell has been seen".to_owned(),
             Judged::Empty(cells) => format!("EMPTY: {}", cells.join(", ")),
-            Judged::TooFewBaskets | Judged::NoTable => format!(
-                "empty cells are not judged: {} baskets, {} are needed",
-                grouped(self.tally.done),
-                grouped(BASKETS_JUDGED_MIN)
-            ),
+            Judged::NoTable => "no table".to_owned(),
         });
         out
     }
@@ -192,7 +188,9 @@ impl Report {
             Usage => "the command was not understood".to_owned(),
             SomeSkipped => format!("{} broken lines were skipped", grouped(self.skipped)),
             StrictStop => format!("stopped at line {}", self.stopped_at.unwrap_or_default()),
-            EmptyCell => "the step table has empty cells".to_owned(),
+            EmptyCell => {
+                "the step table has empty cells (too small a sample? --allow-empty-cells)".to_owned()
+            }
         }
     }
 

@@ -60,6 +60,25 @@ async fn without_a_shop_the_folder_is_named() {
 }
 
 #[test]
+fn a_shop_that_has_stopped_is_named_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let api = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let running = serde_json::json!({"pid": 1, "api": api, "admin": api}).to_string();
+    std::fs::write(folder.path().join("running.json"), running).expect("a file");
+    for arguments in [&["audit"][..], &["order", "stuck"], &["replay", "sample/sample.jsonl"]] {
+        let output = std::process::Command::new(crate::shop::BANYAN)
+            .args(arguments)
+            .env("BANYAN_DATA", folder.path())
+            .env("BANYAN_TOKEN", "any")
+            .output()
+            .expect("an end");
+        check(&output, 1, "is it running?");
+    }
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for arguments in [&["--help"][..], &["--version"], &["replay", "--help"]] {
         let output = banyan(std::path::Path::new("."), arguments);

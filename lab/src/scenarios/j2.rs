@@ -1,10 +1,10 @@
 //! J2: a module sees its own schema and no other; the compiler, the crate graph and PostgreSQL see to it.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use banyan_lab::stage::ShopClient;
 use banyan_store::sqlx::{self, AssertSqlSafe, PgPool};
-use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use serde_json::Value;
 
 use super::{Cast, Row, Shown, open, role_pool};
 
@@ -89,20 +89,26 @@ async fn statements(shop: &ShopClient) -> (usize, Vec<String>) {
 
 /// Dependencies that would let one module name another's implementation; none, if cargo cannot be asked.
 fn shortcuts() -> Option<Vec<String>> {
-    let metadata = MetadataCommand::new().no_deps().exec().ok()?;
-    let roots = ["banyan", "banyan-lab"];
-    let is_shortcut = |of: &Package, on: &str| {
-        let (platform, contract) = (of.name.starts_with("banyan-"), of.name.ends_with("-api"));
-        let (core, api) = (on.ends_with("-core"), on.ends_with("-api"));
-        !roots.contains(&of.name.as_str()) && (core || (platform && api))
-            || contract && !["banyan-kernel", "serde", "utoipa", "async-trait"].contains(&on) && !api
-    };
-    let mut found = Vec::new();
-    for package in &metadata.packages {
-        let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && !d.optional);
-        let crossed = normal.filter(|dependency| is_shortcut(package, &dependency.name));
-        found.extend(crossed.map(|dependency| format!("{} depends on {}", package.name, dependency.name)));
-    }
-    println!("    {} crates of the workspace looked at", metadata.packages.len());
-    Some(found)
+    let cargo =
+        Command::new("cargo").args(["metadata", "--no-deps", "--format-version", "1"]).output().ok()?;
+    let metadata: Value = serde_json::from_slice(&cargo.stdout).ok()?;
+    let packages = metadata["packages"].as_array()?;
+    println!("    {} crates of the workspace looked at", packages.len());
+    let edges = packages.iter().flat_map(|package| {
+        let dependencies = package["dependencies"].as_array().into_iter().flatten();
+        // Of the dependencies alone; those for tests and builds have a kind.
+        let normal = dependencies.filter(|on| on["kind"].is_null() && on["optional"] == false);
+        normal
+            .map(|on| (package["name"].as_str().unwrap_or_default(), on["name"].as_str().unwrap_or_default()))
+    });
+    let crossed = edges.filter(|(of, on)| is_shortcut(of, on));
+    Some(crossed.map(|(of, on)| format!("{of} depends on {on}")).collect())
+}
+
+fn is_shortcut(of: &str, on: &str) -> bool {
+    let is_root = ["banyan", "banyan-lab"].contains(&of);
+    let (platform, contract) = (of.starts_with("banyan-"), of.ends_with("-api"));
+    let (core, api) = (on.ends_with("-core"), on.ends_with("-api"));
+    let leaf = ["banyan-kernel", "serde", "utoipa", "async-trait"].contains(&on);
+    !is_root && (core || platform && api) || contract && !leaf && !api
 }
