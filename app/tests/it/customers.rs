@@ -137,7 +137,7 @@ async fn who_is_forgotten_is_found_nowhere_and_the_books_stay_whole() {
 /// Where any of the words is found: tables of all schemas, the data folder with the outside's book and the log.
 async fn found() -> Vec<String> {
     let shop = shop().await;
-    let pool = sqlx::PgPool::connect_with(shop.database.superuser()).await.expect("the superuser");
+    let pool = shop.database.superuser_pool().await;
     let tables: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', schemaname, tablename) from pg_tables \
          where schemaname not in ('pg_catalog', 'information_schema')",

@@ -98,7 +98,7 @@ async fn anothers_order_that_is_not_believed_does_not_exist_either() {
         (order.clone().staff().send(shop).await.json()["state"] == "shipped").then_some(())
     })
     .await;
-    let pool = sqlx::PgPool::connect_with(shop.database.superuser()).await.expect("the superuser");
+    let pool = shop.database.superuser_pool().await;
     let change = "update orders.order_event set at = at + interval '1 day' where order_id = $1::uuid";
     let id = path.rsplit('/').next();
     sqlx::query(change).bind(id).execute(&pool).await.expect("changed behind the shop's back");

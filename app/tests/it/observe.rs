@@ -104,7 +104,7 @@ async fn who_holds_the_horizon_is_named() {
         let answer: Value = Call::get("/admin/horizon").on_admin().staff().send(shop).await.is(200).json();
         answer["holder"].clone()
     };
-    let pool = sqlx::PgPool::connect_with(shop.database.superuser()).await.expect("the superuser");
+    let pool = shop.database.superuser_pool().await;
     let mut transaction = pool.begin().await.expect("a transaction");
     let mine: i32 = sqlx::query_scalar("select pg_backend_pid() where pg_current_xact_id() is not null")
         .fetch_one(&mut *transaction)

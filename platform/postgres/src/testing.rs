@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 
 use crate::account::Account;
@@ -48,6 +48,14 @@ impl TestDatabase {
     /// How the superuser connects to it.
     pub fn superuser(&self) -> PgConnectOptions {
         self.options(self.cluster.superuser())
+    }
+
+    /// The superuser's connections to it.
+    ///
+    /// # Panics
+    /// When it cannot be reached.
+    pub async fn superuser_pool(&self) -> PgPool {
+        PgPool::connect_with(self.superuser()).await.expect("the superuser")
     }
 
     /// The cluster, which other tests of this process use as well.

@@ -21,6 +21,28 @@ pub async fn prepare_all(source: &Path, pool: &PgPool) -> usize {
     statements.len()
 }
 
+/// Tries, as the module, what its role is refused: to look at another schema, to make a table outside its own, to
+/// take back what it told, and the `changes` of what it may only add to.
+///
+/// # Panics
+/// At the first that PostgreSQL lets pass, or refuses for another reason than the privilege (42501).
+pub async fn refuse_all(module: &PgPool, superuser: &PgPool, changes: &[&'static str]) {
+    for statement in ["create schema other", "create table other.secret (n int)"] {
+        sqlx::query(statement).execute(superuser).await.expect(statement);
+    }
+    let outside = [
+        "select * from other.secret",
+        "create table other.mine (n int)",
+        "create table public.mine (n int)",
+        "delete from outbox",
+    ];
+    for refused in outside.iter().chain(changes) {
+        let error = sqlx::query(*refused).execute(module).await.expect_err(refused);
+        let code = error.as_database_error().and_then(|error| error.code()).expect(refused).into_owned();
+        assert_eq!(code, "42501", "{refused}: {error}");
+    }
+}
+
 /// Name and text of each such constant.
 ///
 /// # Panics

@@ -19,7 +19,7 @@ const WAITING: &str = "select count(*) from pg_stat_activity \
 async fn world_of_one() -> (World, PgPool) {
     let world = World::new().await;
     world.inventory.receive(context(), vec![receipt("in", &[("A", 1)])]).await;
-    let superuser = world.superuser().await;
+    let superuser = world.database.superuser_pool().await;
     (world, superuser)
 }
 

@@ -32,7 +32,7 @@ async fn each_planted_violation_is_named_and_nothing_else() {
         ("E", "delete from inventory.stock where sku = 'E'"),
         ("F", "insert into inventory.receipt values ('planted', '{\"F\": 1}', now(), 'nobody')"),
     ];
-    let superuser = world.superuser().await;
+    let superuser = world.database.superuser_pool().await;
     sqlx::query("alter table inventory.stock drop constraint stock_on_hand_check")
         .execute(&superuser)
         .await

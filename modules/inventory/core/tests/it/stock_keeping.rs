@@ -87,7 +87,7 @@ async fn two_who_count_at_once_do_not_both_take_the_difference() {
 async fn an_adjustment_that_was_taken_away_is_named() {
     let world = world().await;
     booked(adjust(&world, found("lost", Finding::By(-2))).await);
-    let superuser = world.superuser().await;
+    let superuser = world.database.superuser_pool().await;
     sqlx::query("delete from inventory.adjustment").execute(&superuser).await.expect("a superuser may");
     let violations = world.inventory.stock_violations().await.expect("violations");
     assert_eq!(violations.len(), 1);

@@ -9,7 +9,6 @@ use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use inventory_api::testing::{UnderTest, context};
 use inventory_core::{ExpiryReconciler, Inventory, OrdersConsumer, schema};
-use sqlx::PgPool;
 
 /// Everything a test needs.
 pub struct World {
@@ -41,11 +40,6 @@ impl World {
     /// Now, by the clock that stands.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// The administrator, who may plant what nobody should.
-    pub async fn superuser(&self) -> PgPool {
-        PgPool::connect_with(self.database.superuser()).await.expect("the superuser")
     }
 
     /// What was told: kind, subject, sequence, in the order of the outbox. Read without its horizon, which

@@ -58,7 +58,7 @@ async fn who_is_forgotten_is_in_no_table_and_their_mails_are_addressed_to_nobody
     assert_eq!(world.notifications.forget(ADA).await, Answer::Done(false), "once more changes nothing");
     assert!(read().await.text.starts_with("Dear customer,"));
     assert_eq!(world.mailbox().await.len(), 2, "what was told stays told");
-    let superuser = world.superuser().await;
+    let superuser = world.database.superuser_pool().await;
     let tables: Vec<String> = sqlx::query_scalar(
         "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'notifications'",
     )

@@ -13,7 +13,6 @@ use notifications_core::{NewsConsumer, Notifications, OrdersConsumer, schema};
 use orders_api::{OrderCancelled, OrderCreated, OrderShipped, PricedLine};
 use payments_api::PaymentRefunded;
 use shipping_api::ShipmentDelivered;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 pub const ADA: CustomerId = CustomerId(Uuid::from_u128(0xada));
@@ -141,10 +140,6 @@ impl World {
     pub async fn put(&self, contact: Contact) {
         let put = self.notifications.put_contact(ADA, contact).await;
         assert!(matches!(put, Answer::Done(_)), "{put:?}");
-    }
-
-    pub async fn superuser(&self) -> PgPool {
-        PgPool::connect_with(self.database.superuser()).await.expect("the superuser")
     }
 }
 

@@ -11,7 +11,7 @@ use catalog_api::{
 };
 use orders_api::{Orders as _, PlaceOrder, Placed};
 use orders_core::{Orders, PostgresLog, schema};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 /// Everything a test needs.
@@ -65,20 +65,17 @@ impl World {
         self.clock.now()
     }
 
-    /// The administrator, who may plant what nobody should.
-    pub async fn superuser(&self) -> PgPool {
-        PgPool::connect_with(self.database.superuser()).await.expect("the superuser")
-    }
-
     /// As the administrator.
     pub async fn plant(&self, statement: &str) {
-        let planted = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&self.superuser().await).await;
+        let planted = sqlx::query(AssertSqlSafe(statement.to_owned()))
+            .execute(&self.database.superuser_pool().await)
+            .await;
         assert_ne!(planted.expect(statement).rows_affected(), 0, "{statement}");
     }
 
     /// Has the database change the rows of copy 1 of a read model, of which `which` is true, as they are written.
     pub async fn plant_trigger(&self, table: &str, which: &str, change: &str) {
-        let superuser = self.superuser().await;
+        let superuser = self.database.superuser_pool().await;
         for statement in [
             format!(
                 "create function orders.planted() returns trigger language plpgsql as $$ begin {change} end $$"
@@ -94,7 +91,7 @@ impl World {
 
     /// Ends that.
     pub async fn drop_trigger(&self, table: &str) {
-        let superuser = self.superuser().await;
+        let superuser = self.database.superuser_pool().await;
         for statement in
             [format!("drop trigger planted on orders.{table}"), "drop function orders.planted()".to_owned()]
         {

@@ -5,7 +5,6 @@ use payments_api::{
     Payments,
     testing::{authorise, capture, order, refund, void},
 };
-use sqlx::PgPool;
 
 use crate::world::World;
 
@@ -55,7 +54,7 @@ async fn a_planted_entry_a_missing_one_and_an_orphan_are_named() {
     let [more, less] = ["more", "less"].map(order);
     world.payments.authorise([more, less].map(|order| authorise(order, 1, "pm_card_visa")).to_vec()).await;
     world.balances().await;
-    let superuser = PgPool::connect_with(world.database.superuser()).await.expect("the superuser");
+    let superuser = world.database.superuser_pool().await;
     let plant = "insert into payments.ledger_entry values ($1, 9, now(), 5, 'USD', 'cash', 'held')";
     let orphan = order("orphan");
     for order in [more, orphan] {

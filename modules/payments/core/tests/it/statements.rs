@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use banyan_store::testing::prepare_all;
+use banyan_store::testing::{prepare_all, refuse_all};
 
 use crate::world::World;
 
@@ -17,20 +17,10 @@ async fn each_prepares_under_the_modules_role() {
 #[tokio::test]
 async fn the_role_sees_its_own_schema_alone_and_changes_no_entry() {
     let world = World::new().await;
-    let superuser = sqlx::PgPool::connect_with(world.database.superuser()).await.expect("the superuser");
-    for statement in ["create schema other", "create table other.secret (n int)"] {
-        sqlx::query(statement).execute(&superuser).await.expect(statement);
-    }
-    for refused in [
-        "select * from other.secret",
-        "create table other.mine (n int)",
-        "create table public.mine (n int)",
-        "update ledger_entry set at = now()",
-        "delete from ledger_entry",
-        "delete from outbox",
-    ] {
-        let error = sqlx::query(refused).execute(world.store.pool()).await.expect_err(refused);
-        let code = error.as_database_error().and_then(|error| error.code()).expect(refused).into_owned();
-        assert_eq!(code, "42501", "{refused}: {error}");
-    }
+    refuse_all(
+        world.store.pool(),
+        &world.database.superuser_pool().await,
+        &["update ledger_entry set at = now()", "delete from ledger_entry"],
+    )
+    .await;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use banyan_store::testing::prepare_all;
+use banyan_store::testing::{prepare_all, refuse_all};
 
 use crate::world::World;
 
@@ -12,4 +12,10 @@ async fn each_prepares_under_the_modules_role() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let found = prepare_all(&source, world.store.pool()).await;
     assert!(found >= 6, "the search for statements finds {found}");
+}
+
+#[tokio::test]
+async fn the_role_sees_its_own_schema_alone_and_its_outbox_only_grows() {
+    let world = World::new().await;
+    refuse_all(world.store.pool(), &world.database.superuser_pool().await, &[]).await;
 }
