@@ -35,10 +35,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     http::{HeaderValue, StatusCode, header},
-    middleware::from_fn_with_state,
-    response::IntoResponse,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use banyan_kernel::{Answer, Refusal};
@@ -71,6 +71,8 @@ const PASSING: [&str; 2] = [refusals::IN_FLIGHT, refusals::BEHIND];
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take, from its first byte to its last.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long an answer may take to begin, its request's body included.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -184,13 +186,23 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(RequestBodyDeadlineLayer::new(BODY_TIME_MAX))
+        .layer(from_fn(in_time))
         .layer(axum::middleware::map_response(guard_headers))
-        .layer(axum::middleware::from_fn(trace::trace))
+        .layer(from_fn(trace::trace))
         .layer(from_fn_with_state("public", measure))
         .with_state(api)
 }
 
-async fn guard_headers(mut response: axum::response::Response) -> axum::response::Response {
+/// Whatever hangs below: who asks is told. What was begun is not cancelled by that (a commit is a task of its own), so the
+/// same key finds it.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(ANSWER_TIME_MAX, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        Problem::unavailable("no answer in time; ask again, with the same key").into_response()
+    })
+}
+
+async fn guard_headers(mut response: Response) -> Response {
     // A limit's or an extractor's plain text becomes a problem as well.
     let status = response.status();
     let is_problem =

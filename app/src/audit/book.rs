@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
+    time::Duration,
 };
 
 use banyan_kernel::OrderId;
@@ -11,6 +12,8 @@ use serde::Deserialize;
 use super::AuditError;
 use crate::config::Outside;
 
+/// How long a page of it may take: an outside that is frozen is told from a long audit.
+const PAGE_TIME_MAX: Duration = Duration::from_secs(20);
 /// Lines of one page.
 const PAGE_LINES: u32 = 5_000;
 
@@ -86,7 +89,8 @@ impl<'a> Book<'a> {
             let (address, since) = (&self.outside.address, self.since);
             let url = format!("{address}/sandbox/book?since={since}&limit={PAGE_LINES}");
             let failed = |error: reqwest::Error| AuditError::Book(error.without_url().to_string());
-            let answer = self.client.get(url).bearer_auth(self.control).send().await.map_err(failed)?;
+            let page = self.client.get(url).bearer_auth(self.control).timeout(PAGE_TIME_MAX);
+            let answer = page.send().await.map_err(failed)?;
             let page: Page = answer.error_for_status().map_err(failed)?.json().await.map_err(failed)?;
             self.lines += page.entries.len() as u64;
             self.since = page.next;

@@ -9,11 +9,13 @@ mod judge;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
     time::Duration,
 };
 
 use banyan_kernel::{OrderId, Timestamp};
 use banyan_store::StoreError;
+use futures::TryFutureExt as _;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -96,6 +98,23 @@ impl Audit {
         }
     }
 
+    /// What a module's own sums found; that they cannot be taken is a violation as well.
+    fn summed<T: fmt::Display>(
+        &mut self,
+        name: &str,
+        of: &str,
+        found: Result<Vec<T>, StoreError>,
+    ) -> Result<(), StoreError> {
+        match found {
+            Ok(found) => found.iter().for_each(|what| self.violated(name, format!("{of}{what}"))),
+            Err(error) if error.is_unreadable() => {
+                self.violated(name, format!("the sums cannot be taken: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Whether all is true.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -119,7 +138,7 @@ pub async fn run(
     let mut next = Some(OrderId(Uuid::nil()));
     while let Some(after) = next {
         next = shop.orders.page_end(after, CHUNK_ORDERS).await?;
-        let chunk = gather(shop, after, next.unwrap_or(OrderId(Uuid::max()))).await?;
+        let chunk = read(shop, &mut audit, after, next.unwrap_or(OrderId(Uuid::max()))).await?;
         // The book after the facts: what a module knows to be done is in it.
         if let Some(book) = &mut book {
             book.read_on().await?;
@@ -143,16 +162,40 @@ pub async fn run(
             format!("the outside's book has a line of no order that could be ours: {line}"),
         );
     }
-    for violation in shop.inventory.stock_violations().await? {
-        audit.violated("stock", format!("product {violation}"));
-    }
-    for violation in shop.payments.ledger_violations().await? {
-        audit.violated("money", violation.to_string());
-    }
-    for violation in shop.orders.sales_violations().await? {
-        audit.violated("read-model", violation);
-    }
+    audit.summed("stock", "product ", shop.inventory.stock_violations().await)?;
+    audit.summed("money", "", shop.payments.ledger_violations().await)?;
+    audit.summed("read-model", "", shop.orders.sales_violations().await)?;
     Ok(audit)
+}
+
+/// As [`gather`], but for what cannot be read: the order it is about is named, and hides no other.
+async fn read(
+    shop: &Shop,
+    audit: &mut Audit,
+    after: OrderId,
+    upto: OrderId,
+) -> Result<Vec<Facts>, StoreError> {
+    let (mut chunk, mut unreadable) = (Vec::new(), 0);
+    let mut ranges = vec![(after, upto)];
+    while let Some((after, upto)) = ranges.pop() {
+        match (gather(shop, after, upto).await, halfway(after, upto)) {
+            (Ok(facts), _) => chunk.extend(facts),
+            (Err((_, error)), _) if !error.is_unreadable() || unreadable == NAMED_MAX => return Err(error),
+            (Err(_), Some(middle)) => ranges.extend([(middle, upto), (after, middle)]),
+            (Err((check, error)), None) => {
+                unreadable += 1;
+                audit.violated(check, format!("{upto}: what is known of it cannot be read: {error}"));
+            }
+        }
+    }
+    Ok(chunk)
+}
+
+/// Between two orders by their ids; none, where the range is one order.
+fn halfway(after: OrderId, upto: OrderId) -> Option<OrderId> {
+    let (after, upto) = (after.0.as_u128(), upto.0.as_u128());
+    let middle = after + (upto - after) / 2;
+    (middle > after).then_some(OrderId(Uuid::from_u128(middle)))
 }
 
 /// Those of the orders that a module or the outside's book knows, and orders did not, that it still does not: one may have been
@@ -168,21 +211,26 @@ async fn strangers(shop: &Shop, unplaced: BTreeSet<OrderId>) -> Result<Vec<Order
 }
 
 /// All modules' facts about the orders of one chunk. Orders first: what the others did for an order that is
-/// ended by then is there.
-async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>, StoreError> {
+/// ended by then is there. An error says which check it keeps from being made.
+async fn gather(
+    shop: &Shop,
+    after: OrderId,
+    upto: OrderId,
+) -> Result<Vec<Facts>, (&'static str, StoreError)> {
     fn of(all: &mut BTreeMap<OrderId, Facts>, order: OrderId) -> &mut Facts {
         all.entry(order).or_insert_with(|| Facts::of(order))
     }
     let mut all = BTreeMap::new();
-    for fact in shop.orders.facts(after, upto).await? {
+    let blinds = |check: &'static str| move |error: StoreError| (check, error);
+    for fact in shop.orders.facts(after, upto).await.map_err(blinds("chain"))? {
         let facts = of(&mut all, fact.id);
         facts.order = Some(fact);
     }
     let (reservations, payments, shipments, mails) = tokio::try_join!(
-        shop.inventory.facts(after, upto),
-        shop.payments.facts(after, upto),
-        shop.shipping.facts(after, upto),
-        shop.notifications.facts(after, upto),
+        shop.inventory.facts(after, upto).map_err(blinds("stock")),
+        shop.payments.facts(after, upto).map_err(blinds("money")),
+        shop.shipping.facts(after, upto).map_err(blinds("once")),
+        shop.notifications.facts(after, upto).map_err(blinds("once")),
     )?;
     for fact in reservations {
         let facts = of(&mut all, fact.order);

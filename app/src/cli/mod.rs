@@ -23,7 +23,11 @@ mod stop;
 mod token;
 mod yardstick;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use banyan_host::{LogFilter, LogFormat, Telemetry, TraceSettings};
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
@@ -192,7 +196,15 @@ fn raise_file_limit() {
 /// This program on this data folder, to be pasted into a shell.
 fn program(common: &Common) -> Result<String, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    Ok(format!("{} --data {}", program.display(), common.data.display()))
+    let data = std::path::absolute(&common.data).map_err(|error| error.to_string())?;
+    Ok(format!("{} --data {}", quoted(&program), quoted(&data)))
+}
+
+/// As one word of a shell, whatever is in it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 fn postgres(common: &Common) -> Result<ExitCode, String> {

@@ -11,7 +11,7 @@ use super::{
     client::{self, Client},
 };
 use crate::{
-    place::Running,
+    place::{self, Running},
     replay::{self, Options, Report, progress_on_stderr},
 };
 
@@ -43,7 +43,7 @@ pub(super) struct ReplayArgs {
     /// An empty cell of the step table does not count: for what is too small to fill them all.
     #[arg(long)]
     allow_empty_cells: bool,
-    /// What PostgreSQL alone takes on this machine, in orders a second (`make bench`).
+    /// What PostgreSQL alone takes on this machine, in orders a second (`make bench`); as the first start measured it, unless told.
     #[arg(long)]
     yardstick: Option<f64>,
 }
@@ -59,13 +59,19 @@ pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode
     options.in_flight = args.in_flight;
     options.limit = args.limit;
     options.allow_empty_cells = args.allow_empty_cells;
-    options.yardstick_per_s = args.yardstick;
+    options.yardstick_per_s = args.yardstick.or(measured(common)?);
     let (code, report) = play(options).await;
     if let Some(report) = report {
         say!("{}\n{}", report.text(), mails(&Client::find(common)?).await?);
         say!("`banyan` above is {}", super::program(common)?);
     }
     Ok(ExitCode::from(code))
+}
+
+/// The yardstick as the first start measured it here, which the last report hands on.
+fn measured(common: &Common) -> Result<Option<f64>, String> {
+    let last: Option<Report> = place::read(&common.data, REPORT).map_err(|error| error.to_string())?;
+    Ok(last.and_then(|report| report.yardstick).map(|yardstick| yardstick.per_s))
 }
 
 /// What the shop's customers were told, counted since its database was made. Those who listen to orders may be a moment

@@ -137,7 +137,7 @@ impl Report {
             per_s.map_or_else(|| "none for the first time".to_owned(), |it| format!("{it:.1}"))
         };
         let yardstick = self.yardstick.map_or_else(
-            || "not measured; `make bench` prints it where pgbench is installed".to_owned(),
+            || "not measured: `banyan run` and `make bench` do, where pgbench is installed".to_owned(),
             |it| format!("{:.3} ({:.0} orders a second as bare rows, without a shop)", it.ratio, it.per_s),
         );
         let rows = [

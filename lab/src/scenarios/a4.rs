@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use banyan_lab::stage::{Outside, ShopClient, ShopOptions, Stage, process::Process, until};
 use nix::sys::signal::Signal;
 use reqwest::Method;
-use serde_json::Value;
 
 use super::{Cast, ENDED, Row, Shown, baskets, count, findings, in_words, open, proxy::Proxy};
 
@@ -45,9 +44,9 @@ async fn survived(cast: Cast) -> Shown {
         tokio::spawn(async move { shop.place_all(baskets("a4", ORDERS), 16).await })
     };
     written(&shop, 60).await;
-    let sandbox = sandbox_pid(&shop);
+    let sandbox = shop.sandbox_pid();
     Process::now(sandbox).expect("a sandbox").signal(Signal::SIGKILL);
-    until(ENDED, "the sandbox to be back", async || (sandbox_pid(&shop) != sandbox).then_some(())).await;
+    until(ENDED, "the sandbox to be back", async || (shop.sandbox_pid() != sandbox).then_some(())).await;
     written(&shop, 200).await;
     let first = shop.pid;
     shop.restart().await;
@@ -73,12 +72,6 @@ async fn written(shop: &ShopClient, lines: usize) {
         (text.lines().count() >= lines).then_some(())
     })
     .await;
-}
-
-fn sandbox_pid(shop: &ShopClient) -> i32 {
-    let text = std::fs::read_to_string(shop.data.join("sandbox.json")).unwrap_or_default();
-    let state: Value = serde_json::from_str(&text).unwrap_or_default();
-    state["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default()
 }
 
 async fn print_faults(shop: &ShopClient) {

@@ -6,7 +6,7 @@ use super::{Cast, Row, Shown, count, findings, in_words, open, played, processes
 
 pub const ROW: Row = Row {
     name: "J1",
-    title: "one binary runs the whole shop: five modules, its database and an outside world as its children",
+    title: "one binary runs the whole shop: six modules, its database and an outside world as its children",
     says: [
         "The shop is started with nothing set; 50 orders are shipped.",
         "Then its processes are listed, with what they listen on and the memory they hold.",

@@ -205,6 +205,24 @@ impl ShopClient {
         (answer.status, answer.json)
     }
 
+    /// The process of the shop's private sandbox; 0, while there is none.
+    #[must_use]
+    pub fn sandbox_pid(&self) -> i32 {
+        let text = std::fs::read_to_string(self.data.join("sandbox.json")).unwrap_or_default();
+        let state: Value = serde_json::from_str(&text).unwrap_or_default();
+        state["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default()
+    }
+
+    /// The shop's private PostgreSQL server.
+    ///
+    /// # Panics
+    /// When none runs.
+    #[must_use]
+    pub fn postgres_pid(&self) -> i32 {
+        let text = std::fs::read_to_string(self.data.join("postgres/postmaster.pid")).expect("a server");
+        text.lines().next().and_then(|pid| pid.parse().ok()).expect("its process")
+    }
+
     /// How the superuser connects to the shop's private PostgreSQL, which outlives a killed shop.
     ///
     /// # Panics

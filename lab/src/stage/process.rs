@@ -43,7 +43,23 @@ impl Process {
     }
 }
 
-/// A field of `/proc/PID/stat` after the name, which may hold anything: 0 is the state, 19 the start.
+/// A server and the processes it has started, the server first.
+///
+/// # Panics
+/// When it is no more.
+#[must_use]
+pub fn family(pid: i32) -> Vec<Process> {
+    let parent = |child: &i32| stat(*child, 1).is_some_and(|parent| parent == pid.to_string());
+    let server = Process::now(pid).expect("a server that runs");
+    [server].into_iter().chain(ids().filter(parent).filter_map(Process::now)).collect()
+}
+
+fn ids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A field of `/proc/PID/stat` after the name, which may hold anything: 0 is the state, 1 the parent, 19 the start.
 fn stat(pid: i32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(')')?.1.split_whitespace().nth(field)?.to_owned())
@@ -53,14 +69,14 @@ fn stat(pid: i32, field: usize) -> Option<String> {
 pub(super) fn of_folder(folder: &Path) -> Vec<i32> {
     let mark = format!("{}={}", super::MARK, folder.display());
     let inside = format!("{}/", folder.display());
-    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let words = |pid: i32, file: &str| {
         let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).split('\0').map(str::to_owned).collect::<Vec<_>>()
     };
-    ids.filter(|pid| {
-        words(*pid, "environ").contains(&mark) || words(*pid, "cmdline").iter().any(|w| w.contains(&inside))
-    })
-    .collect()
+    ids()
+        .filter(|pid| {
+            words(*pid, "environ").contains(&mark)
+                || words(*pid, "cmdline").iter().any(|w| w.contains(&inside))
+        })
+        .collect()
 }

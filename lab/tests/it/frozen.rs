@@ -7,9 +7,14 @@ use std::{
 };
 
 use banyan_kernel::{Actor, OrderId, Role};
-use banyan_lab::stage::{MARK, ShopClient, ShopOptions, Stage, Wish, process::Process, until, within};
+use banyan_lab::stage::{
+    MARK, ShopClient, ShopOptions, Stage, Wish,
+    process::{Process, family},
+    until, within,
+};
 use banyan_store::sqlx::{self, PgPool};
 use nix::sys::signal::Signal;
+use serde_json::json;
 use uuid::Uuid;
 
 /// What the issue promises.
@@ -19,6 +24,35 @@ const KEY: &str = "while-frozen";
 
 const RESERVED: &str = "select count(*) from inventory.reservation where order_id = $1";
 const MOVED_ON: &str = "select pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8";
+
+/// All of it, as a machine stands still: connections stay open and nobody answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stands_still_is_told_of_and_waited_for() {
+    let stage = Stage::new();
+    let shop = stage.shop("shop", ShopOptions::default()).await;
+    shop.stock(&["APPLE"], 10).await;
+    let customer = Uuid::from_u128(7).to_string();
+    let token = shop.customer_token(&customer).await;
+    let body = json!({"lines": [{"sku": "APPLE", "quantity": 1}], "payment_method": "pm_card_visa"});
+
+    let server = family(shop.postgres_pid());
+    server.iter().for_each(|process| process.signal(Signal::SIGSTOP));
+    let (status, problem) = shop.post("/v1/orders", &token, KEY, &body).await;
+    assert_eq!(status, 503, "{problem}");
+    assert_eq!(shop.get("/health/ready", &token).await.0, 503);
+    assert_eq!(shop.get("/health/live", &token).await.0, 200);
+
+    // Those that it started before it stood still; it may have started one since.
+    server.iter().rev().for_each(|process| process.signal(Signal::SIGCONT));
+    let placed = until(SETTLE, "the order to be taken", async || {
+        let (status, order) = shop.post("/v1/orders", &token, KEY, &body).await;
+        (status == 201).then_some(order)
+    });
+    let order = placed.await["id"].as_str().expect("an id").to_owned();
+    let ended = shop.settled(std::slice::from_ref(&order), SETTLE).await.unwrap();
+    assert_eq!(ended[&order]["state"], "shipped");
+    shop.clean_audit(SETTLE).await;
+}
 
 /// The process `halfway`, inside its transaction.
 struct Halfway {

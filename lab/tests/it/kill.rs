@@ -6,9 +6,11 @@ use std::{
 };
 
 use banyan_lab::stage::{
-    Effects, Sample, Seed, ShopClient, ShopOptions, ShopProcess, Stage, Wish, until, within,
+    Effects, Sample, Seed, ShopClient, ShopOptions, ShopProcess, Stage, Wish, process::Process, program,
+    until, within,
 };
 use banyan_store::sqlx::{self, PgPool};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const KILLS: u64 = 20;
@@ -25,19 +27,20 @@ const RECORDED: &str = "select count(*) from orders.order_event";
 const ORDERS: &str = "select order_id::text from orders.orders";
 const OPEN: &str = "select count(*) from orders.orders where open";
 
-/// When to kill: at so many recorded events, and a little later; what is played with it or not.
+/// When to kill: when so many events were recorded since the last time, and a little later; with what is played, or not.
 struct Moment {
     events: u64,
     after: Duration,
     replay_too: bool,
 }
 
-/// Spread over the whole replay: one moment in each of so many parts of it, the first amid the catalogue.
+/// Spread over the whole replay, the first amid the catalogue. A shop goes on after the moment until it dies: half a part
+/// each leaves the other half for that.
 fn moments(seed: &mut Seed) -> Vec<Moment> {
-    let part = BASKETS as u64 * EVENTS / KILLS;
+    let part = BASKETS as u64 * EVENTS / KILLS / 2;
     let moment = |n: u64| {
-        let events = if n == 0 { 0 } else { n * part + seed.below(part) };
-        let after = Duration::from_micros(seed.below(if n == 0 { 400_000 } else { 40_000 }));
+        let events = if n == 0 { 0 } else { 1 + seed.below(part) };
+        let after = Duration::from_micros(seed.below(if n == 0 { 400_000 } else { 20_000 }));
         Moment { events, after, replay_too: seed.below(3) == 0 }
     };
     (0..KILLS).map(moment).collect()
@@ -72,13 +75,13 @@ async fn count(pool: &PgPool, sql: &'static str) -> Option<u64> {
     Some(count.unsigned_abs())
 }
 
-/// Waits for the moment; false when all had ended before.
-async fn reached(pool: &PgPool, moment: &Moment) -> bool {
+/// Waits for the moment after so many recorded events; false when all had ended before.
+async fn reached(pool: &PgPool, moment: &Moment, since: u64) -> bool {
     let by_then = until(PROGRESS, "the replay to go on", async || {
         let recorded = count(pool, RECORDED).await?;
         let placed = sqlx::query_scalar::<_, String>(ORDERS).fetch_all(pool).await.ok()?.len();
         let ended = placed == BASKETS && count(pool, OPEN).await? == 0;
-        (recorded >= moment.events || ended).then_some(!ended)
+        (recorded >= since + moment.events || ended).then_some(!ended)
     });
     let by_then = by_then.await;
     tokio::time::sleep(moment.after).await;
@@ -89,15 +92,16 @@ async fn reached(pool: &PgPool, moment: &Moment) -> bool {
 async fn kill_again_and_again(shop: &mut ShopProcess, sample: &Sample, seed: &mut Seed) -> usize {
     let (client, pool) = (shop.client(), shop.superuser_pool());
     let mut replay = Replay { shop: &client, sample, child: None };
-    let mut amid = 0;
+    let (mut amid, mut since) = (0, 0);
     for (n, moment) in moments(seed).into_iter().enumerate() {
         replay.resume();
-        amid += usize::from(reached(&pool, &moment).await);
+        amid += usize::from(reached(&pool, &moment, since).await);
         shop.kill9().await;
         if moment.replay_too {
             replay.kill9();
         }
         let (recorded, open) = (count(&pool, RECORDED).await, count(&pool, OPEN).await);
+        since = recorded.unwrap_or(since);
         println!("kill {n}: {recorded:?} events, {open:?} open, replay killed {}", moment.replay_too);
         shop.restart().await;
     }
@@ -117,6 +121,25 @@ async fn at_twenty_moments_of_a_replay_nothing_is_lost_or_doubled() {
     let last = shop.replay(&sample.file, &["--allow-empty-cells"]).await;
     assert!(last.status.success(), "the last replay: {last:?}");
     check_each_basket(&shop, sample.baskets).await;
+}
+
+/// As a build does that replaces the program while its shop is open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_whose_program_was_replaced_starts_its_outside_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let replaced = folder.path().join("banyan");
+    std::fs::copy(program(), &replaced).expect("a copy");
+    let stage = Stage::of(replaced.clone());
+    let shop = stage.shop("shop", ShopOptions::default()).await;
+    shop.stock(&["APPLE"], 10).await;
+    let first = shop.place(&Wish::of("ada", "before", &["APPLE"])).await;
+    std::fs::remove_file(&replaced).expect("it is removed");
+    let sandbox = Process::now(shop.sandbox_pid()).expect("a sandbox");
+    sandbox.signal(Signal::SIGKILL);
+    let second = shop.place(&Wish::of("ada", "after", &["APPLE"])).await;
+    let ended = shop.settled(&[first, second], SETTLE).await.unwrap();
+    assert!(ended.values().all(|order| order["state"] == "shipped"), "{ended:?}");
+    assert_ne!(shop.sandbox_pid(), sandbox.pid);
 }
 
 /// Every basket exactly one order; of each order in the outside's book what its end says, and no more.

@@ -155,6 +155,7 @@ async fn violations_are_found_and_named() {
         scene.check("once", order(7), plant, mend).await;
     }
 
+    in_what_cannot_be_read(&scene).await;
     in_read_models(&scene).await;
 
     let forgotten = plant_forgotten(&scene.pool).await;
@@ -212,6 +213,19 @@ async fn in_payments(scene: &Scene) {
     for change in ["currency = 'USD'", "amount_minor = amount_minor + 1"] {
         let (plant, mend) = changed("payments.payment", &format!("order_id = '{order}'"), change);
         scene.check("money", order, plant, mend).await;
+    }
+}
+
+/// A row that cannot be read is named and hides no other.
+async fn in_what_cannot_be_read(scene: &Scene) {
+    let order = scene.orders[5].as_str();
+    let of = format!("order_id = '{order}'");
+    for (check, table, change) in [
+        ("stock", "inventory.reservation", r#"lines = '[["APPLE", 1]]'"#),
+        ("once", "shipping.shipment", "further = '7'"),
+    ] {
+        let (plant, mend) = changed(table, &of, change);
+        scene.check(check, order, plant, mend).await;
     }
 }
 

@@ -64,9 +64,13 @@ pub fn find() -> Result<Binaries, Error> {
 /// Finds the server for a data directory: of the version that made it, or the newest for a new one.
 ///
 /// # Errors
-/// [`Error::NoBinaries`] as [`find`]; [`Error::NoBinariesFor`] when the directory is of another version.
+/// [`Error::NoBinaries`] as [`find`]; [`Error::NoBinariesFor`] when the directory is of another version;
+/// [`Error::NotACluster`] when what should name its version names none.
 pub fn find_for(data_dir: &Path) -> Result<Binaries, Error> {
     match data_version(data_dir) {
+        Some(wanted) if wanted.parse::<u32>().is_err() => {
+            Err(Error::NotACluster { dir: data_dir.to_path_buf() })
+        }
         Some(wanted) => matching(find_all(), data_dir, wanted),
         None => find(),
     }

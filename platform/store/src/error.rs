@@ -27,6 +27,20 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether a row holds what cannot be read as what it should be: it does not decode, or PostgreSQL itself can make nothing of
+    /// it (class 22, data exceptions).
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
+            sqlx::Error::Database(inner) => inner.code().is_some_and(|code| code.starts_with("22")),
+            _ => false,
+        }
+    }
+}
+
 /// What a failed transaction means to who asked for it.
 impl<T> From<StoreError> for Answer<T> {
     fn from(error: StoreError) -> Self {

@@ -34,6 +34,8 @@ async fn another_major_version() {
     check_line(&error, &scratch.data_dir());
     assert!(matches!(error, Error::NoBinariesFor { .. }));
     assert!(matches!(fails(config(&scratch.data_dir())).await, Error::OtherMajor { .. }));
+    fs::write(scratch.data_dir().join("PG_VERSION"), "garbage\n").unwrap();
+    assert!(matches!(find_for(&scratch.data_dir()), Err(Error::NotACluster { .. })));
     let major = find().unwrap().major.to_string();
     fs::write(scratch.data_dir().join("PG_VERSION"), format!("{major}\n")).unwrap();
     scratch.start().await.unwrap();
