@@ -231,7 +231,7 @@ pub fn compose(
     let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), carrier);
     let notifications = notifications_core::Notifications::new(stores.of(notifications_api::NAME));
     let (mails, is_sent) = (notifications.store().clone(), settings.mail_server.is_some());
-    let read_models = read_models(&stores.of(orders_api::NAME));
+    let read_models = read_models(&stores.of(orders_api::NAME), inventory.store());
     let reached: Arc<dyn Inventory> = match fault_book {
         Some(book) => Arc::new(FaultyInventory::new(inventory.clone(), book)),
         None => inventory.clone(),
@@ -241,7 +241,6 @@ pub fn compose(
         catalog,
         consumers: [
             Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())) as Arc<dyn Consumer>,
-            Arc::new(inventory_core::PublicStockConsumer::new(inventory.store().clone())),
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
             Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
             Arc::new(notifications_core::NewsConsumer::of_refunds(mails.clone(), is_sent)),
@@ -289,8 +288,9 @@ pub fn compose(
 }
 
 /// The views that can be folded again.
-fn read_models(orders: &Store) -> Vec<Arc<dyn ReadModel>> {
+fn read_models(orders: &Store, inventory: &Store) -> Vec<Arc<dyn ReadModel>> {
     vec![
+        Arc::new(inventory_core::PublicStock::new(inventory.clone())),
         Arc::new(orders_core::OrderList::new(orders.clone())),
         Arc::new(orders_core::SalesByHour::new(orders.clone())),
     ]

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin},
-    api::{self, Api, Coalescer, Streams, Webhooks},
+    api::{self, Api, Coalescer, Cursors, Streams, Webhooks},
     compose::{self, MailServer, MailServerError, Settings, Shop, Stores, Swap},
     config::Config,
     faults::FaultBook,
@@ -113,6 +113,7 @@ impl RunningShop {
         let mail = config.mail.as_ref().map(|mail| MailServer::new(&mail.url, &mail.from));
         let mail_server = mail.transpose()?;
         let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
+        let cursors = Cursors::new(keys.clone());
         let identity = Identity::new(keys, oidc, Limits::new(config.rates.principal, config.rates.address));
         let (api_socket, admin_socket) = (listen(config.listen)?, listen(config.admin_listen)?);
         let database = Database::start(&config, &place);
@@ -147,7 +148,8 @@ impl RunningShop {
         let work = Work::start(instance, &shop.bus, modules);
         let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());
         let webhooks = Webhooks { gateway, payments: shop.payments.clone(), clock: clock.clone() };
-        let api = public(&shop, &stores, identity.clone(), webhooks, stop.clone());
+        let who = (identity.clone(), cursors);
+        let api = public(&shop, &stores, who, webhooks, stop.clone());
         let observer =
             Observer::new(shop.clone(), (stores.all(), stores.edge()), work.counters().clone(), instance);
         tokio::spawn(observer.run(stop.clone()));
@@ -204,12 +206,13 @@ impl RunningShop {
 fn public(
     shop: &Shop,
     stores: &Stores,
-    identity: Identity,
+    (identity, cursors): (Identity, Cursors),
     webhooks: Webhooks,
     stop: CancellationToken,
 ) -> Api {
     Api {
         identity,
+        cursors,
         webhooks,
         staff_log: stores.staff_log(),
         coalescer: Coalescer::start(shop.orders.clone()),

@@ -14,7 +14,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::StatusCode,
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::{get, post},
 };
@@ -25,7 +25,7 @@ use banyan_net::{Identity, Principal, Problem, identify, measure};
 use banyan_store::Store;
 
 use crate::{
-    api,
+    api::{self, trace},
     compose::Shop,
     config::Outside,
     faults::FaultBook,
@@ -111,6 +111,7 @@ pub fn router(admin: Admin) -> Router {
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see RUNBOOK.md") })
         .layer(from_fn_with_state(admin.0.identity.clone(), identify))
         .layer(DefaultBodyLimit::max(api::BODY_BYTES_MAX))
+        .layer(from_fn(trace::trace))
         .layer(from_fn_with_state("admin", measure))
         .with_state(admin)
 }

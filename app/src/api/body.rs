@@ -39,6 +39,11 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.headers().get_all(header::CONTENT_TYPE).iter().count() > 1 {
+            // Whoever stands between may have read it as the other.
+            let detail = "say once what the body is: Content-Type: application/json";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "content_type_repeated", detail));
+        }
         if !says_json(request.headers()) {
             return Err(json_only());
         }
@@ -74,11 +79,41 @@ pub(super) fn explain(place: &str, error: &serde_json::Error) -> Problem {
         return Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
     }
     // A question mark is a place that has no name.
-    let detail = if [".", "?"].contains(&place) { error.to_string() } else { format!("{place}: {error}") };
+    let said = plainly(&error.to_string());
+    let detail = if [".", "?"].contains(&place) { said } else { format!("{place}: {said}") };
     if error.is_data() {
         return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     }
     Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+}
+
+/// What serde says in the words of programs, in those of who sends JSON.
+fn plainly(said: &str) -> String {
+    let between =
+        |before: &str, after: &str| said.strip_prefix(before).and_then(|rest| rest.split_once(after));
+    if let Some((number, _)) = between("invalid type: floating point `", "`, expected i64") {
+        return format!("{number} is no whole number, or one that is too large");
+    }
+    if let Some((number, _)) = between("invalid value: integer `", "`, expected i64") {
+        return format!("{number} is too large");
+    }
+    // Its name in the program says nothing to who sends it.
+    let said = match said.split_once("expected struct ") {
+        Some((before, after)) => {
+            let end = after.find(' ').unwrap_or(after.len());
+            format!("{before}expected an object{}", &after[end..])
+        }
+        None => said.to_owned(),
+    };
+    let words = [
+        ("expected i64", "expected a whole number"),
+        ("expected a map", "expected an object"),
+        ("expected a sequence", "expected an array"),
+        ("invalid type: map", "invalid type: object"),
+        ("invalid type: sequence", "invalid type: array"),
+        ("invalid type: floating point", "invalid type: number"),
+    ];
+    words.into_iter().fold(said, |said, (theirs, ours)| said.replace(theirs, ours))
 }
 
 /// A body that did not arrive.

@@ -12,7 +12,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    Api, body::Body, consistency::token, done, read_orders::visible, reason::Reason, trace::RequestTrace,
+    Api,
+    body::Body,
+    consistency::{Token, token},
+    done,
+    read_orders::visible,
+    reason::Reason,
+    trace::RequestTrace,
 };
 
 /// Why.
@@ -61,6 +67,6 @@ pub(crate) async fn cancel_order(
         _ => StatusCode::NOT_FOUND,
     })?;
     let mut headers = HeaderMap::new();
-    token(&mut headers, order.id, order.version);
+    token(&mut headers, &Token::Order(order.id, order.version));
     Ok((headers, Json(order)))
 }

@@ -3,13 +3,18 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 use banyan_kernel::CustomerId;
 use banyan_net::{Principal, Problem};
 use notifications_api::Contact;
 
-use super::{Api, body::Body, done};
+use super::{
+    Api,
+    body::Body,
+    consistency::{Token, token},
+    done,
+};
 
 fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_customer", "nothing is known of this customer")
@@ -60,9 +65,16 @@ pub(crate) async fn put_me(
     State(api): State<Api>,
     principal: Principal,
     Body(contact): Body<Contact>,
-) -> Result<Json<Contact>, Problem> {
+) -> Result<(HeaderMap, Json<Contact>), Problem> {
     let customer = principal.customer()?;
-    done(api.notifications.put_contact(customer, contact).await, status).map(Json)
+    let contact = done(api.notifications.put_contact(customer, contact).await, status)?;
+    Ok((written(&api, customer), Json(contact)))
+}
+
+fn written(api: &Api, customer: CustomerId) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    token(&mut headers, &Token::customer(customer, api.webhooks.clock.now()));
+    headers
 }
 
 /// Forgets the asker (customer): name, addresses and preferences are gone; orders and mails stay, of nobody.
@@ -76,9 +88,13 @@ pub(crate) async fn put_me(
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
-pub(crate) async fn forget_me(State(api): State<Api>, principal: Principal) -> Result<StatusCode, Problem> {
-    done(api.notifications.forget(principal.customer()?).await, status)?;
-    Ok(StatusCode::NO_CONTENT)
+pub(crate) async fn forget_me(
+    State(api): State<Api>,
+    principal: Principal,
+) -> Result<(StatusCode, HeaderMap), Problem> {
+    let customer = principal.customer()?;
+    done(api.notifications.forget(customer).await, status)?;
+    Ok((StatusCode::NO_CONTENT, written(&api, customer)))
 }
 
 /// Shows how a customer is reached (staff).

@@ -3,10 +3,11 @@
 use utoipa::{
     Modify,
     openapi::{
-        Content, HeaderBuilder, OpenApi as Whole, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
+        Content, HeaderBuilder, OpenApi as Whole, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+        Type,
         header::Header,
-        path::{Operation, Parameter},
-        schema::{Object, SchemaType},
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::{ArrayBuilder, Object, SchemaType},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -27,8 +28,13 @@ pub(super) fn complete(document: &mut Whole) {
     let headers_once = header_components().map(|(name, header)| (name.to_owned(), header.into()));
     document.components.get_or_insert_default().headers.extend(headers_once);
     for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
+        let operations =
+            [(&mut item.get, false), (&mut item.put, true), (&mut item.post, true), (&mut item.delete, true)];
+        for (operation, writes) in operations {
+            let Some(operation) = operation else { continue };
+            if !writes && path.starts_with("/v1/") {
+                takes_tokens(operation);
+            }
             for parameter in operation.parameters.iter_mut().flatten() {
                 if let RefOr::T(parameter) = parameter {
                     never_null(parameter);
@@ -36,7 +42,7 @@ pub(super) fn complete(document: &mut Whole) {
             }
             may_be_too_many(operation);
             problems(operation);
-            headers(operation);
+            headers(operation, writes);
             examples::fill(path, operation);
         }
     }
@@ -44,6 +50,26 @@ pub(super) fn complete(document: &mut Whole) {
 
 fn problem() -> Content {
     Content::new(Some(Ref::from_schema_name("Problem")))
+}
+
+/// Every read may ask for what a write has answered, see [`super::consistency`].
+fn takes_tokens(operation: &mut Operation) {
+    let tokens = ArrayBuilder::new()
+        .items(Ref::from_schema_name("ConsistencyToken"))
+        .min_items(Some(1))
+        .max_items(Some(16));
+    let parameter = ParameterBuilder::new()
+        .name(TOKEN)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("What writes answered: at least that must be shown."))
+        .schema(Some(tokens));
+    operation.parameters.get_or_insert_default().push(parameter.build().into());
+    let wrong = ResponseBuilder::new()
+        .description("No Consistency-Token of this shop.")
+        .content("application/json", problem());
+    let responses = &mut operation.responses.responses;
+    responses.entry("400".to_owned()).or_insert_with(|| wrong.build().into());
 }
 
 /// Any request may be one too many, see [`banyan_net::identify`].
@@ -75,8 +101,8 @@ fn answers(operation: &mut Operation) -> impl Iterator<Item = (&String, &mut Res
 
 /// Whose answers say which version it is.
 const TAGGED: [&str; 4] = ["show_order", "show_product", "change_product", "retire_product"];
-/// Whose answers say what a list must show at least.
-const WRITES_ORDERS: [&str; 2] = ["place_order", "cancel_order"];
+/// Who changes nothing that is the shop's: a question, and a hint.
+const NO_WRITES: [&str; 2] = ["quote", "hear_gateway"];
 
 const REPLAYED: &str = "Idempotent-Replayed";
 const TOKEN: &str = "Consistency-Token";
@@ -92,7 +118,7 @@ fn header_components() -> [(&'static str, Header); 6] {
     };
     [
         (REPLAYED, header(Type::String, "`true`: it was done before, and this is that answer.")),
-        (TOKEN, header(Type::String, "A list that is asked with it shows at least this.")),
+        (TOKEN, header(Type::String, "A read that is asked with it shows at least this.")),
         (LOCATION, header(Type::String, "Where what was made can be looked at.")),
         (ETAG, header(Type::String, "The version.")),
         (CHALLENGE, header(Type::String, "`Bearer`.")),
@@ -104,7 +130,7 @@ fn header_components() -> [(&'static str, Header); 6] {
 }
 
 /// The headers of answers, besides those that every answer of HTTP may have.
-fn headers(operation: &mut Operation) {
+fn headers(operation: &mut Operation, writes: bool) {
     let id = operation.operation_id.clone().unwrap_or_default();
     let id = id.as_str();
     let has_key = operation.parameters.iter().flatten().any(is_key);
@@ -113,7 +139,7 @@ fn headers(operation: &mut Operation) {
         let passes = ["409", "412", "429", "503"].contains(&&**status);
         let said = [
             (REPLAYED, done && has_key),
-            (TOKEN, done && WRITES_ORDERS.contains(&id)),
+            (TOKEN, done && writes && !NO_WRITES.contains(&id)),
             (LOCATION, done && id == "place_order"),
             (ETAG, (done || status == "304") && TAGGED.contains(&id)),
             (CHALLENGE, status == "401"),

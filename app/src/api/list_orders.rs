@@ -1,10 +1,6 @@
 //! `GET /v1/orders`
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use banyan_kernel::{CustomerId, OrderId, Role, Sku, Timestamp};
 use banyan_net::{Principal, Problem};
 use orders_api::{ListOrders, OrderState, OrderSummary, refusals};
@@ -14,9 +10,10 @@ use uuid::Uuid;
 
 use super::{
     Api,
-    consistency::{AtLeast, ConsistencyToken},
+    consistency::AtLeast,
     done,
-    read_orders::{cursor, invalid_cursor, limit_of, parse_cursor},
+    query::Asked,
+    read_orders::{limit_of, parse_place, place},
 };
 
 /// Which orders, and which page of them.
@@ -45,7 +42,7 @@ pub(crate) struct OrdersQuery {
     #[param(value_type = String, format = DateTime, required = false)]
     placed_before: Option<Timestamp>,
     /// The `next` of the page before, with the same other parameters.
-    #[param(value_type = String, required = false, pattern = "^[0-9a-f]+([.][0-9a-f]+)+$")]
+    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9._-]+[.][0-9a-f]{32}$")]
     cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
@@ -69,21 +66,13 @@ pub(crate) struct OrdersPage {
 /// to see at least that; it is waited for, up to two seconds.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "orders", security(("bearer" = [])),
-    params(
-        OrdersQuery,
-        (
-            "Consistency-Token" = Option<Vec<ConsistencyToken>>, Header,
-            description = "What writes of orders answered: the list must show at least that.",
-            min_items = 1, max_items = 16,
-        ),
-    ),
+    params(OrdersQuery),
     responses(
         (status = 200, description = "A page.", body = OrdersPage),
-        (status = 400, description = "An invalid parameter or token.", body = Problem),
+        (status = 400, description = "An invalid parameter or token, or a cursor that is none of this list.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "A customer asks for another's.", body = Problem),
         (status = 412, description = "The list has not come to the Consistency-Token yet; ask again.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -91,20 +80,22 @@ pub(crate) struct OrdersPage {
 pub(crate) async fn list_orders(
     State(api): State<Api>,
     principal: Principal,
-    AtLeast(at_least): AtLeast,
-    query: Result<Query<OrdersQuery>, QueryRejection>,
+    at_least: AtLeast,
+    Asked(query): Asked<OrdersQuery>,
 ) -> Result<Json<OrdersPage>, Problem> {
     let invalid = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
-    let Query(query) = query.map_err(|error| invalid(&error.body_text()))?;
     let limit = limit_of(query.limit)?;
     if query.cause.as_ref().is_some_and(|cause| !is_code(cause)) {
         return Err(invalid("a cause is 1 to 64 lower-case letters and underscores"));
     }
-    let cursor_at = |text: &str| parse_cursor(text).ok_or_else(invalid_cursor);
-    let from_cursor = query.cursor.as_deref().map(cursor_at).transpose()?;
+    let reader = reader(&principal, query.customer)?;
+    let OrdersQuery { customer, state, cause, sku, placed_from, placed_before, .. } = &query;
+    let list = (reader, customer, state, cause, sku, placed_from, placed_before);
+    let list = api.cursors.of("orders", list);
+    let from_cursor = list.open(query.cursor.as_deref(), parse_place)?;
     let before = from_cursor.into_iter().chain(query.placed_before.map(|at| (at, Uuid::nil()))).min();
     let which = ListOrders {
-        reader: reader(&principal, query.customer)?,
+        reader,
         customer: query.customer,
         state: query.state,
         cause: query.cause,
@@ -112,14 +103,15 @@ pub(crate) async fn list_orders(
         placed_from: query.placed_from,
         before: before.map(|(at, id)| (at, OrderId(id))),
         limit,
-        at_least,
+        at_least: at_least.orders(),
     };
     let page = done(api.orders.list(which).await, |code| match code {
         // Not 503: a view that lags is no sick server, and nobody's breaker should count it.
         refusals::BEHIND => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     })?;
-    Ok(Json(OrdersPage { orders: page.orders, next: page.next.map(|(at, id)| cursor(at, id.0)) }))
+    let next = page.next.map(|(at, id)| list.seal(&place(at, id.0)));
+    Ok(Json(OrdersPage { orders: page.orders, next }))
 }
 
 /// The customer who asks, if it is one; it asks for nobody else's.

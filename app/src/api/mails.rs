@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -12,7 +12,7 @@ use notifications_api::{Mail, MailHead, MailId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Api, done, read_orders::invalid_cursor};
+use super::{Api, done, query::Asked, read_orders::limit_of};
 
 /// What a browser may do with a mail: show it.
 const SHOWN_ALONE: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -23,7 +23,7 @@ const SHOWN_ALONE: &str = "default-src 'none'; style-src 'unsafe-inline'";
 #[serde(deny_unknown_fields)]
 pub(crate) struct MailsQuery {
     /// The `next` of the page before.
-    #[param(value_type = String, required = false)]
+    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9._-]+[.][0-9a-f]{32}$")]
     cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
@@ -45,10 +45,9 @@ pub(crate) struct MailsPage {
     get, path = "/v1/mails", tag = "mails", security(("bearer" = [])), params(MailsQuery),
     responses(
         (status = 200, description = "A page.", body = MailsPage),
-        (status = 400, description = "No such limit.", body = Problem),
+        (status = 400, description = "No such limit, or a cursor that is none of this list.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "No customer.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -56,7 +55,7 @@ pub(crate) struct MailsPage {
 pub(crate) async fn list_mails(
     State(api): State<Api>,
     principal: Principal,
-    query: Result<Query<MailsQuery>, QueryRejection>,
+    Asked(query): Asked<MailsQuery>,
 ) -> Result<Json<MailsPage>, Problem> {
     mailbox(&api, principal.customer()?, query).await
 }
@@ -67,11 +66,10 @@ pub(crate) async fn list_mails(
     params(("id" = CustomerId, Path, description = "The customer."), MailsQuery),
     responses(
         (status = 200, description = "A page; nothing for who was never written to.", body = MailsPage),
-        (status = 400, description = "No such limit.", body = Problem),
+        (status = 400, description = "No such limit, or a cursor that is none of this list.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 404, description = "No customer's id.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -80,37 +78,30 @@ pub(crate) async fn list_mails_of(
     State(api): State<Api>,
     principal: Principal,
     Path(id): Path<String>,
-    query: Result<Query<MailsQuery>, QueryRejection>,
+    Asked(query): Asked<MailsQuery>,
 ) -> Result<Json<MailsPage>, Problem> {
     principal.staff()?;
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_customer", "a customer is a UUID");
     mailbox(&api, id.parse().map_err(|_| unknown())?, query).await
 }
 
-async fn mailbox(
-    api: &Api,
-    customer: CustomerId,
-    query: Result<Query<MailsQuery>, QueryRejection>,
-) -> Result<Json<MailsPage>, Problem> {
-    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
-    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(wrong("invalid_query", "limit is 1 to 200".to_owned()));
-    }
-    let before = query.cursor.as_deref().map(|text| parse_cursor(text).ok_or_else(invalid_cursor));
-    let mails = api.notifications.mailbox(customer, before.transpose()?, limit).await;
+async fn mailbox(api: &Api, customer: CustomerId, query: MailsQuery) -> Result<Json<MailsPage>, Problem> {
+    let limit = limit_of(query.limit)?;
+    let list = api.cursors.of("mails", customer);
+    let before = list.open(query.cursor.as_deref(), parse_place)?;
+    let mails = api.notifications.mailbox(customer, before, limit).await;
     let mails = done(mails, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    let next = mails.last().filter(|_| mails.len() == usize::from(limit)).map(cursor);
+    let next = mails.last().filter(|_| mails.len() == usize::from(limit));
+    let next = next.map(|last| list.seal(&place(last)));
     Ok(Json(MailsPage { mails, next }))
 }
 
-/// Time and id of the last mail of a page. Not signed: it can only narrow what its bearer may see.
-fn cursor(last: &MailHead) -> String {
+/// Time and id of the last mail of a page.
+fn place(last: &MailHead) -> String {
     format!("{:x}.{}", last.at.unix_timestamp_nanos() / 1_000, last.id)
 }
 
-fn parse_cursor(text: &str) -> Option<(Timestamp, MailId)> {
+fn parse_place(text: &str) -> Option<(Timestamp, MailId)> {
     let (micros, id) = text.split_once('.')?;
     let nanos = i128::from(i64::from_str_radix(micros, 16).ok()?) * 1_000;
     Some((Timestamp::from_unix_timestamp_nanos(nanos).ok()?, MailId::parse(id)?))

@@ -4,6 +4,7 @@ pub(crate) mod body;
 mod cancel_order;
 mod coalesce;
 mod consistency;
+mod cursors;
 mod customers;
 mod docs;
 mod document;
@@ -18,6 +19,7 @@ mod objects;
 mod page;
 mod place_order;
 mod products;
+mod query;
 mod quotes;
 mod read_orders;
 pub(crate) mod reason;
@@ -28,7 +30,7 @@ mod staff_actions;
 mod stock;
 mod streams;
 mod tags;
-mod trace;
+pub(crate) mod trace;
 mod webhooks;
 
 use std::{sync::Arc, time::Duration};
@@ -56,6 +58,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use coalesce::Coalescer;
+pub use cursors::Cursors;
 use document::Bearer;
 pub(crate) use examples::{CUSTOMER as EXAMPLE_CUSTOMER, contact as example_contact};
 pub(crate) use products::PRICE_MINOR_MAX;
@@ -79,6 +82,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 pub struct Api {
     /// Knows whose token a request bears.
     pub identity: Identity,
+    /// Says where lists go on.
+    pub cursors: Cursors,
     /// The orders module.
     pub orders: Arc<dyn Orders>,
     /// The catalog module.
@@ -109,6 +114,7 @@ pub struct Api {
 
 #[derive(OpenApi)]
 #[openapi(
+    components(schemas(consistency::ConsistencyToken)),
     info(
         title = "Banyan",
         description = "A shop you can take apart while it is open: the public API. Its examples are of a shop with the sample in it \
@@ -174,13 +180,16 @@ pub fn router(api: Api) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .route("/", get(page::page))
+        .route("/favicon.ico", get(page::icon))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))
         .route("/openapi.json", get(move || async move { Json(document) }))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see /openapi.json") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see /openapi.json")
+            let detail = "this path takes other methods, which `Allow` names; see /openapi.json";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         })
+        .layer(axum::middleware::from_fn(consistency::understood))
         .layer(from_fn_with_state(api.staff_log.clone(), staff_log::record))
         .layer(from_fn_with_state(api.identity.clone(), identify))
         .layer(DefaultBodyLimit::disable())

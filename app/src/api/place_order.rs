@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{
     Api,
     body::Body,
-    consistency::token,
+    consistency::{Token, token},
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
@@ -89,7 +89,7 @@ pub(crate) async fn place_order(
         trace.began(order);
     }
     let mut headers = replayed(placed.repeated);
-    token(&mut headers, order, ACCEPTED_VERSION);
+    token(&mut headers, &Token::Order(order, ACCEPTED_VERSION));
     // An id is always a header's value.
     if let Ok(path) = HeaderValue::from_str(&format!("/v1/orders/{order}")) {
         headers.insert(header::LOCATION, path);

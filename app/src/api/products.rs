@@ -2,11 +2,11 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use banyan_kernel::{Context, Money, OrderId, Sku};
+use banyan_kernel::{Context, Money, OrderId, Sku, unseen};
 use banyan_net::{Principal, Problem};
 use catalog_api::{
     After, Category, Expected, Found, IMAGES_MAX, ListProducts, Product, ProductsPut, PutProduct,
@@ -19,9 +19,12 @@ use uuid::Uuid;
 use super::{
     Api,
     body::Body,
+    consistency::{AtLeast, Token, token},
+    cursors::List,
     done,
     idempotency::{IdempotencyKey, replayed},
-    read_orders::invalid_cursor,
+    query::Asked,
+    read_orders::limit_of,
     tags::{KeptBy, tagged, unless_known},
     trace::RequestTrace,
 };
@@ -30,6 +33,7 @@ use super::{
 const PRODUCTS_MAX: usize = 200;
 /// One hundred million in major units.
 pub(crate) const PRICE_MINOR_MAX: i64 = 10_000_000_000;
+const NAME_CHARACTERS_MAX: usize = 200;
 const SEARCH_CHARACTERS_MAX: usize = 200;
 const CATEGORY_CHARACTERS_MAX: usize = 100;
 const DESCRIPTION_CHARACTERS_MAX: usize = 2_000;
@@ -40,14 +44,15 @@ const LINK_BYTES_MAX: usize = 500;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProductsQuery {
-    /// Words to be found in name, category or description: `"whole phrase"`, `-not`, `or`. The best come first.
+    /// Words to be found in name, category or description: `"whole phrase"`, `-not`, `or`. The best come first. Of blanks alone it is
+    /// no search: all are listed.
     #[param(value_type = String, required = false, max_length = 200, pattern = "^[^\\x00]*$")]
     search: Option<String>,
     /// Of this category alone.
     #[param(value_type = String, required = false, max_length = 100, pattern = "^[^\\x00]*$")]
     category: Option<String>,
     /// The `next` of the page before, with the same search and category.
-    #[param(value_type = String, required = false)]
+    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9._-]+[.][0-9a-f]{32}$")]
     cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
@@ -123,29 +128,28 @@ fn wrong(code: &str, detail: impl Into<String>) -> Problem {
     get, path = "/v1/products", tag = "catalog", security(()), params(ProductsQuery),
     responses(
         (status = 200, description = "A page.", body = ProductsPage),
-        (status = 400, description = "No such limit or search.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
+        (status = 400, description = "No such limit or search, or a cursor that is none of this list.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn list_products(
     State(api): State<Api>,
-    query: Result<Query<ProductsQuery>, QueryRejection>,
+    Asked(query): Asked<ProductsQuery>,
 ) -> Result<Json<ProductsPage>, Problem> {
-    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
-    let which = which(query)?;
+    let query = checked(query)?;
+    let list = api.cursors.of("products", (&query.search, &query.category));
+    let which = which(&list, &query)?;
     let limit = usize::from(which.limit);
     let by_rank = which.search.is_some();
     let found = api.catalog.list(which).await.map_err(|error| unavailable(&error))?;
-    let next = found.last().filter(|_| found.len() == limit).map(|last| cursor(last, by_rank));
+    let next = found.last().filter(|_| found.len() == limit).map(|last| list.seal(&place(last, by_rank)));
     Ok(Json(ProductsPage { products: found.into_iter().map(|found| found.product).collect(), next }))
 }
 
-fn which(query: ProductsQuery) -> Result<ListProducts, Problem> {
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(wrong("invalid_query", "limit is 1 to 200"));
-    }
+/// Whoever leaves a field of a form empty looks for nothing, and is shown what there is.
+fn checked(query: ProductsQuery) -> Result<ProductsQuery, Problem> {
+    let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let query = ProductsQuery { search: said(query.search), category: said(query.category), ..query };
     for (name, text, most) in [
         ("search", &query.search, SEARCH_CHARACTERS_MAX),
         ("category", &query.category, CATEGORY_CHARACTERS_MAX),
@@ -154,19 +158,22 @@ fn which(query: ProductsQuery) -> Result<ListProducts, Problem> {
             return Err(wrong("invalid_query", format!("{name} has at most {most} characters")));
         }
     }
-    let by_rank = query.search.is_some();
-    let parse = |text: &str| parse_cursor(text, by_rank).ok_or_else(invalid_cursor);
-    let after = query.cursor.as_deref().map(parse).transpose()?;
-    Ok(ListProducts { search: query.search, category: query.category, after, limit })
+    Ok(query)
 }
 
-/// SKU, and the rank of what was searched for. Not signed: what is sold is for everybody to see.
-fn cursor(last: &Found, by_rank: bool) -> String {
+fn which(list: &List<'_>, query: &ProductsQuery) -> Result<ListProducts, Problem> {
+    let (search, category) = (query.search.clone(), query.category.clone());
+    let after = list.open(query.cursor.as_deref(), |place| parse_place(place, search.is_some()))?;
+    Ok(ListProducts { search, category, after, limit: limit_of(query.limit)? })
+}
+
+/// SKU, and the rank of what was searched for.
+fn place(last: &Found, by_rank: bool) -> String {
     let sku = last.product.sku.as_str();
     if by_rank { format!("{:08x}.{sku}", last.rank.to_bits()) } else { sku.to_owned() }
 }
 
-fn parse_cursor(text: &str, by_rank: bool) -> Option<After> {
+fn parse_place(text: &str, by_rank: bool) -> Option<After> {
     if !by_rank {
         return Some(After { rank: 0.0, sku: text.parse().ok()? });
     }
@@ -190,6 +197,9 @@ pub(crate) async fn list_categories(State(api): State<Api>) -> Result<Json<Categ
 }
 
 /// Shows a product, also one that is retired. Needs no token.
+///
+/// It is read through a cache, which hears of changes after a moment: who has just changed it elsewhere sends the write's
+/// `Consistency-Token` to see at least that.
 #[utoipa::path(
     get, path = "/v1/products/{sku}", tag = "catalog", security(()),
     params(
@@ -205,12 +215,18 @@ pub(crate) async fn list_categories(State(api): State<Api>) -> Result<Json<Categ
 )]
 pub(crate) async fn show_product(
     State(api): State<Api>,
+    at_least: AtLeast,
     headers: HeaderMap,
     Path(sku): Path<String>,
 ) -> Result<Response, Problem> {
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
-    let mut products = api.catalog.products(vec![sku]).await.map_err(|error| unavailable(&error))?;
-    let product = products.pop().ok_or_else(unknown)?;
+    let kept = api.catalog.products(vec![sku.clone()]).await.map_err(|error| unavailable(&error))?.pop();
+    let product = if at_least.may_lack(&sku, kept.as_ref().map(|product| product.version)) {
+        api.catalog.products_now(vec![sku]).await.map_err(|error| unavailable(&error))?.pop()
+    } else {
+        kept
+    };
+    let product = product.ok_or_else(unknown)?;
     Ok(unless_known(&headers, product.version, KeptBy::Anybody, Json(product)))
 }
 
@@ -245,11 +261,14 @@ pub(crate) async fn put_products(
 ) -> Result<(HeaderMap, Json<Products>), Problem> {
     principal.staff()?;
     let products = check_all(wanted)?;
-    let trace = trace.or_root(OrderId::derive(&principal.0.to_string(), &key).0);
+    let name = OrderId::derive(&principal.0.to_string(), &key).0;
+    let trace = trace.or_root(name);
     let wish = PutProducts { key: format!("{}/{key}", principal.0), products };
     let context = Context { actor: principal.0, trace };
     let ProductsPut { products, repeated } = done(api.catalog.put(context, wish).await, status)?;
-    Ok((replayed(repeated), Json(Products { products })))
+    let mut headers = replayed(repeated);
+    token(&mut headers, &Token::Products(name));
+    Ok((headers, Json(Products { products })))
 }
 
 /// Creates or changes one product, as long as it stands as the asker saw it (staff).
@@ -300,7 +319,7 @@ pub(crate) async fn change_product(
     let wish = check(wanted)?;
     let context = Context { actor: principal.0, trace: trace.or_root(Uuid::new_v4()) };
     let product = done(api.catalog.change(context, wish, expected).await, status)?;
-    Ok((tagged(product.version, KeptBy::Asker), Json(product)))
+    Ok((written(&product), Json(product)))
 }
 
 /// RFC 9110, section 13.1: a tag that is none matches nothing.
@@ -311,7 +330,7 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
             let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')?.parse().ok());
             version
                 .map(Expected::Version)
-                .ok_or_else(|| stands_otherwise("If-Match is one ETag of this product"))
+                .ok_or_else(|| stands_otherwise("If-Match is one ETag of this product, in its quotes"))
         }
         (None, Some("*")) => Ok(Expected::Absent),
         (Some(_), Some(_)) => Err(stands_otherwise("what is there and is not there cannot be changed")),
@@ -351,7 +370,13 @@ pub(crate) async fn retire_product(
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
     let context = Context { actor: principal.0, trace: trace.or_root(Uuid::new_v4()) };
     let product = done(api.catalog.retire(context, sku).await, status)?;
-    Ok((tagged(product.version, KeptBy::Asker), Json(product)))
+    Ok((written(&product), Json(product)))
+}
+
+fn written(product: &Product) -> HeaderMap {
+    let mut headers = tagged(product.version, KeptBy::Asker);
+    token(&mut headers, &Token::Product(product.sku.clone(), product.version));
+    headers
 }
 
 fn status(code: &str) -> StatusCode {
@@ -383,21 +408,29 @@ fn check(wanted: WantedProduct) -> Result<PutProduct, Problem> {
         let detail = format!("product {sku}: {what}");
         Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail))
     };
-    let plain = |text: &str| !text.chars().any(char::is_control);
-    let fits = |text: &str, most: usize| text.chars().count() <= most && plain(text);
-    if !fits(&name, 200) || !fits(&category, CATEGORY_CHARACTERS_MAX) {
-        return wrong(
-            "a name has 1 to 200 characters, a category at most 100, none of them a control character"
-                .to_owned(),
-        );
+    // A description may have lines.
+    for (field, text, most) in [
+        ("name", name.clone(), NAME_CHARACTERS_MAX),
+        ("category", category.clone(), CATEGORY_CHARACTERS_MAX),
+        ("description", description.replace('\n', " "), DESCRIPTION_CHARACTERS_MAX),
+    ] {
+        if text.chars().count() > most {
+            return wrong(format!("{field} has at most {most} characters"));
+        }
+        if let Some(c) = unseen(&text) {
+            return wrong(format!(
+                "{field} has none but characters that can be seen, and not U+{:04X}",
+                u32::from(c)
+            ));
+        }
     }
     // What nobody can see is no name, and a category like it could not be told from none.
     let blank = |text: &str| text.chars().all(char::is_whitespace);
-    if blank(&name) || (!category.is_empty() && blank(&category)) {
-        return wrong("a name, and a category that is not empty, is more than blanks".to_owned());
+    if blank(&name) {
+        return wrong(format!("name has 1 to {NAME_CHARACTERS_MAX} characters, and not blanks alone"));
     }
-    if !fits(&description.replace('\n', " "), DESCRIPTION_CHARACTERS_MAX) {
-        return wrong(format!("a description has at most {DESCRIPTION_CHARACTERS_MAX} characters"));
+    if !category.is_empty() && blank(&category) {
+        return wrong("category is empty, or more than blanks".to_owned());
     }
     if images.len() > IMAGES_MAX || !images.iter().all(|link| is_link(link)) {
         return wrong(format!(

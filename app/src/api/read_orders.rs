@@ -24,17 +24,11 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// The `next` of the page before.
-    #[param(value_type = String, required = false, pattern = "^[0-9a-f]+([.][0-9a-f]+)+$")]
+    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9._-]+[.][0-9a-f]{32}$")]
     pub(crate) cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
     limit: Option<u16>,
-}
-
-/// Understood, and none of ours.
-pub(crate) fn invalid_cursor() -> Problem {
-    let detail = "take a cursor from a page's next, of the same list";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_cursor", detail)
 }
 
 impl PageQuery {
@@ -51,13 +45,13 @@ pub(crate) fn limit_of(wanted: Option<u16>) -> Result<u16, Problem> {
     (1..=200).contains(&limit).then_some(limit).ok_or_else(wrong)
 }
 
-/// Time and id of the last one of a page. Not signed: it can only narrow what its bearer may see.
-pub(crate) fn cursor(at: Timestamp, id: Uuid) -> String {
+/// Time and id of the last one of a page.
+pub(crate) fn place(at: Timestamp, id: Uuid) -> String {
     let micros = at.unix_timestamp_nanos() / 1_000;
     format!("{micros:x}.{}", id.simple())
 }
 
-pub(crate) fn parse_cursor(text: &str) -> Option<(Timestamp, Uuid)> {
+pub(crate) fn parse_place(text: &str) -> Option<(Timestamp, Uuid)> {
     let (micros, id) = text.split_once('.')?;
     let nanos = i128::from(i64::from_str_radix(micros, 16).ok()?) * 1_000;
     Some((Timestamp::from_unix_timestamp_nanos(nanos).ok()?, Uuid::try_parse(id).ok()?))

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::{
     Api,
     body::Body,
+    consistency::{Token, token},
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
@@ -108,7 +109,9 @@ pub(crate) async fn give_back(
     let refund = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     // Said of one that was asked for before, and of no other.
     let repeated = refund.at.is_some();
-    Ok((StatusCode::CREATED, replayed(repeated), Json(refund)))
+    let mut headers = replayed(repeated);
+    token(&mut headers, &Token::payment(order.id, api.webhooks.clock.now()));
+    Ok((StatusCode::CREATED, headers, Json(refund)))
 }
 
 /// What of an order's payment is disputed.

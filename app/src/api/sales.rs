@@ -1,20 +1,13 @@
 //! `GET /v1/sales`
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use banyan_kernel::{Currency, Sku, Timestamp};
 use banyan_net::{Principal, Problem};
 use orders_api::{ListSales, Sales};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    Api, done,
-    read_orders::{invalid_cursor, limit_of},
-};
+use super::{Api, done, query::Asked, read_orders::limit_of};
 
 /// Which sales, and which page of them.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,7 +22,7 @@ pub(crate) struct SalesQuery {
     #[param(value_type = String, format = DateTime, required = false)]
     from: Option<Timestamp>,
     /// The `next` of the page before, with the same other parameters.
-    #[param(value_type = String, required = false, pattern = "^[0-9a-f]+([.][0-9a-f]+)+$")]
+    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9._-]+[.][0-9a-f]{32}$")]
     cursor: Option<String>,
     /// At most so many, 1 to 200; 50 unless told.
     #[param(value_type = u16, required = false, minimum = 1, maximum = 200)]
@@ -53,10 +46,9 @@ pub(crate) struct SalesPage {
     get, path = "/v1/sales", tag = "orders", security(("bearer" = [])), params(SalesQuery),
     responses(
         (status = 200, description = "A page.", body = SalesPage),
-        (status = 400, description = "An invalid parameter.", body = Problem),
+        (status = 400, description = "An invalid parameter, or a cursor that is none of this list.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -64,26 +56,25 @@ pub(crate) struct SalesPage {
 pub(crate) async fn list_sales(
     State(api): State<Api>,
     principal: Principal,
-    query: Result<Query<SalesQuery>, QueryRejection>,
+    Asked(query): Asked<SalesQuery>,
 ) -> Result<Json<SalesPage>, Problem> {
     principal.may_read_all()?;
-    let invalid = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
-    let Query(query) = query.map_err(|error| invalid(&error.body_text()))?;
-    let after = query.cursor.as_deref().map(|text| parse(text).ok_or_else(invalid_cursor)).transpose()?;
+    let list = api.cursors.of("sales", (&query.sku, query.from));
+    let after = list.open(query.cursor.as_deref(), parse)?;
     let which = ListSales { sku: query.sku, from: query.from, after, limit: limit_of(query.limit)? };
     let page = done(api.orders.sales(which).await, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    Ok(Json(SalesPage { sales: page.sales, next: page.next.map(|place| cursor(&place)) }))
+    Ok(Json(SalesPage { sales: page.sales, next: page.next.map(|at| list.seal(&place(&at))) }))
 }
 
 type PlaceInSales = (Timestamp, Sku, Currency);
 
-fn cursor((hour, sku, currency): &PlaceInSales) -> String {
+fn place((hour, sku, currency): &PlaceInSales) -> String {
     let text = |text: &str| hex::encode(text);
     format!("{:x}.{}.{}", hour.unix_timestamp(), text(sku.as_str()), text(&currency.to_string()))
 }
 
-fn parse(cursor: &str) -> Option<PlaceInSales> {
-    let [hour, sku, currency] = cursor.split('.').collect::<Vec<_>>().try_into().ok()?;
+fn parse(place: &str) -> Option<PlaceInSales> {
+    let [hour, sku, currency] = place.split('.').collect::<Vec<_>>().try_into().ok()?;
     let text = |hexadecimal: &str| String::from_utf8(hex::decode(hexadecimal).ok()?).ok();
     let hour = Timestamp::from_unix_timestamp(i64::from_str_radix(hour, 16).ok()?).ok()?;
     Some((hour, text(sku)?.try_into().ok()?, text(currency)?.try_into().ok()?))

@@ -1,17 +1,14 @@
 //! `GET /v1/staff/actions`
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
-};
+use axum::{Json, extract::State};
 use banyan_net::{Principal, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     Api,
-    read_orders::{PageQuery, cursor, invalid_cursor, parse_cursor},
+    query::Asked,
+    read_orders::{PageQuery, parse_place, place},
 };
 use crate::staff_log::StaffAction;
 
@@ -30,26 +27,24 @@ pub(crate) struct StaffActions {
     get, path = "/v1/staff/actions", tag = "staff", security(("bearer" = [])), params(PageQuery),
     responses(
         (status = 200, description = "A page.", body = StaffActions),
-        (status = 400, description = "No such limit.", body = Problem),
+        (status = 400, description = "No such limit, or a cursor that is none of this list.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn list_staff_actions(
     State(api): State<Api>,
     principal: Principal,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<StaffActions>, Problem> {
     principal.staff()?;
-    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
-    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit()?;
-    let before = query.cursor.as_deref().map(|text| parse_cursor(text).ok_or_else(invalid_cursor));
-    let page = api.staff_log.page(before.transpose()?, limit).await;
+    let list = api.cursors.of("staff actions", ());
+    let before = list.open(query.cursor.as_deref(), parse_place)?;
+    let page = api.staff_log.page(before, limit).await;
     let actions = page.map_err(|error| Problem::unavailable(error.to_string()))?;
     let next = actions.last().filter(|_| actions.len() == usize::from(limit));
-    let next = next.map(|last| cursor(last.at, last.id));
+    let next = next.map(|last| list.seal(&place(last.at, last.id)));
     Ok(Json(StaffActions { actions, next }))
 }

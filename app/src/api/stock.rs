@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
 use banyan_kernel::{Context, Line, OrderId, Place, Sku};
@@ -18,11 +18,13 @@ use utoipa::ToSchema;
 use super::{
     Api,
     body::Body,
+    consistency::{AtLeast, Token, token},
     done,
     idempotency::{IdempotencyKey, replayed},
     lines::{self, WantedLine},
     products::{unavailable, unknown},
-    read_orders::{PageQuery, invalid_cursor},
+    query::Asked,
+    read_orders::PageQuery,
     reason::Reason,
     trace::RequestTrace,
 };
@@ -76,7 +78,9 @@ pub(crate) async fn receive_stock(
     let answer = api.inventory.receive(context, batch).await.pop();
     let answer = answer.ok_or_else(|| Problem::unavailable("inventory did not answer"))?;
     let received = done(answer, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    Ok((StatusCode::CREATED, replayed(received.repeated), Json(receipt)))
+    let mut headers = replayed(received.repeated);
+    token(&mut headers, &Token::Stock(received.told));
+    Ok((StatusCode::CREATED, headers, Json(receipt)))
 }
 
 /// What is not in the catalogue was mistyped; what is retired may come back.
@@ -169,7 +173,9 @@ pub(crate) async fn adjust_stock(
         refusals::UNKNOWN_PRODUCT => StatusCode::NOT_FOUND,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     })?;
-    Ok((StatusCode::CREATED, replayed(adjusted.repeated), Json(Adjustment { quantity: adjusted.quantity })))
+    let mut headers = replayed(adjusted.repeated);
+    token(&mut headers, &Token::Stock(adjusted.told));
+    Ok((StatusCode::CREATED, headers, Json(Adjustment { quantity: adjusted.quantity })))
 }
 
 /// A page of movements, newest first.
@@ -188,11 +194,10 @@ pub(crate) struct MovementsPage {
     params(("sku" = Sku, Path, description = "Its SKU."), PageQuery),
     responses(
         (status = 200, description = "A page.", body = MovementsPage),
-        (status = 400, description = "No such limit.", body = Problem),
+        (status = 400, description = "No such limit, or a cursor that is none of this list.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 404, description = "No such SKU.", body = Problem),
-        (status = 422, description = "A cursor that is none of this list.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -201,18 +206,17 @@ pub(crate) async fn list_movements(
     State(api): State<Api>,
     principal: Principal,
     Path(sku): Path<String>,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    Asked(query): Asked<PageQuery>,
 ) -> Result<Json<MovementsPage>, Problem> {
     principal.may_read_all()?;
-    let wrong = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
-    let Query(query) = query.map_err(|error| wrong("invalid_query", error.body_text()))?;
     let limit = query.limit()?;
-    let before = query.cursor.as_deref().map(|text| parse_place(text).ok_or_else(invalid_cursor));
-    let movements = api.stock_keeping.movements(sku, before.transpose()?, limit).await;
+    let list = api.cursors.of("movements", &sku);
+    let before = list.open(query.cursor.as_deref(), parse_place)?;
+    let movements = api.stock_keeping.movements(sku.clone(), before, limit).await;
     let movements = done(movements, |_| StatusCode::UNPROCESSABLE_ENTITY)?;
     let next = movements.last().filter(|_| movements.len() == usize::from(limit));
-    let next = next.map(|last| last.place.map(|number| format!("{number:x}")).join("."));
+    let next = next.map(|last| list.seal(&last.place.map(|number| format!("{number:x}")).join(".")));
     Ok(Json(MovementsPage { movements, next }))
 }
 
@@ -223,24 +227,32 @@ fn parse_place(text: &str) -> Option<[i64; 3]> {
 }
 
 /// Tells how many of a product could be bought, and as of when. Needs no token.
+///
+/// It is a read model: a moment after a delivery it may not have it yet. Send the write's `Consistency-Token` with the request to be
+/// told at least that; it is waited for, up to two seconds.
 #[utoipa::path(
     get, path = "/v1/products/{sku}/availability", tag = "catalog", security(()),
     params(("sku" = Sku, Path, description = "Its SKU.")),
     responses(
         (status = 200, description = "The count: a read model, which may be behind.", body = Availability),
         (status = 404, description = "Neither in the catalogue nor ever received.", body = Problem),
+        (status = 412, description = "The count has not come to the Consistency-Token yet; ask again.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
 pub(crate) async fn show_availability(
     State(api): State<Api>,
+    at_least: AtLeast,
     Path(sku): Path<String>,
 ) -> Result<Json<Availability>, Problem> {
     let sku: Sku = sku.parse().map_err(|_| unknown())?;
-    let told =
-        done(api.stock_keeping.availability(vec![sku.clone()]).await, |_| StatusCode::NOT_FOUND)?.pop();
-    match told {
+    let told = api.stock_keeping.availability(vec![sku.clone()], at_least.told_of_stock()).await;
+    let told = done(told, |code| match code {
+        refusals::BEHIND => StatusCode::PRECONDITION_FAILED,
+        _ => StatusCode::NOT_FOUND,
+    })?;
+    match told.into_iter().next() {
         Some(told) => Ok(Json(told)),
         None => Ok(Json(Availability { sku: awaited(&api, sku).await?, available: 0, as_of: None })),
     }

@@ -100,11 +100,12 @@ fn within(trace: u128, own: TraceParent) -> TraceParent {
     TraceParent::new(trace, own.span_id(), banyan_host::head(None, trace).unwrap_or(true))
 }
 
-/// A span for each request of the API; what it is called, and what it answered. No path, no query, no body. Of the level of
+/// A span for each request of the API and of the admin API; what it is called, and what it answered. No path, no query, no body. Of the level of
 /// an error, so that what goes wrong below it is logged with the order and its correlation id.
-pub(super) async fn trace(mut request: Request, next: Next) -> Response {
+pub(crate) async fn trace(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let Some(route) = route.filter(|route| route.starts_with("/v1/")) else {
+    let is_traced = |route: &String| ["/v1/", "/admin/"].iter().any(|part| route.starts_with(part));
+    let Some(route) = route.filter(is_traced) else {
         return next.run(request).await;
     };
     let method = request.method().clone();

@@ -45,6 +45,9 @@ pub(crate) struct GatewayEvent {
 /// Hears an event of the payment gateway.
 ///
 /// It is a hint: the payment is looked up, whatever the event says. One that comes twice, late or out of order changes nothing.
+///
+/// Only who knows a secret of the gateway's can sign, and a signature is old after 300 s: the example's is answered with 401, as
+/// everything is that anybody could send. `RUNBOOK.md` says how one is made by hand.
 #[utoipa::path(
     post, path = "/v1/webhooks/payments", tag = "webhooks", security(()),
     params(("Stripe-Signature" = String, Header, description = "`t=SECONDS,v1=HEX`, the HMAC-SHA256 of `SECONDS.BODY`; at most 300 s old")),

@@ -15,7 +15,7 @@ use super::{Common, client::Client};
 
 #[derive(Args)]
 pub(super) struct RebuildArgs {
-    /// The read model: `orders.list`, `orders.sales`. None: names them.
+    /// The read model: `inventory.public`, `orders.list`, `orders.sales`. None: names them.
     name: Option<String>,
     /// Why; it stays in the record of dead letters that the rebuild settles.
     #[arg(long, default_value = "rebuilt by hand")]

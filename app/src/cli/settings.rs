@@ -15,7 +15,8 @@ const FILE: &str = "banyan.toml";
 /// A settings file is written by hand.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The commands that a file speaks to.
-const SERVERS: [&str; 2] = ["serve", "run"];
+const SERVERS: [&str; 2] = ["serve", RUN];
+const RUN: &str = "run";
 /// What `serve` reads and nobody may see on a command line.
 const SECRETS: [&str; 4] =
     ["BANYAN_GATEWAY_SECRET", "BANYAN_CARRIER_SECRET", "BANYAN_CONTROL_TOKEN", "BANYAN_WEBHOOK_SECRETS"];
@@ -37,6 +38,9 @@ const OTHER_VARIABLES: [&str; 9] = [
 /// Prints what is in force and where it comes from, secrets masked; exit code 1 when something cannot be.
 #[derive(Args)]
 pub(super) struct ConfigArgs {
+    /// Of which command: `run` has defaults of its own.
+    #[arg(long = "for", value_parser = SERVERS, default_value = SERVERS[0], value_name = "COMMAND")]
+    of: String,
     /// As one JSON object.
     #[arg(long)]
     json: bool,
@@ -109,18 +113,11 @@ pub(super) fn config(
     common: &Common,
     args: &ConfigArgs,
 ) -> Result<ExitCode, String> {
-    let command = file.command();
-    let words = ["banyan".into(), "--data".into(), common.data.as_os_str().to_owned(), "serve".into()];
-    let matches = command.clone().try_get_matches_from(words);
-    let matches = matches.map_err(|error| super::sentence(&error))?;
-    let serve = command.find_subcommand("serve").ok_or("there is no serve")?;
-    let served = matches.subcommand_matches("serve").ok_or("there is no serve")?;
-    // All that can be refused before anything is started.
-    ServeArgs::from_arg_matches(served).map_err(|error| super::sentence(&error))?.config(common)?;
-    let everywhere = command.get_arguments().filter(|arg| arg.get_env().is_some());
+    let everywhere = file.command();
+    let everywhere = everywhere.get_arguments().filter(|arg| arg.get_env().is_some());
     let rows: Vec<Row> = everywhere
         .map(|arg| row(arg, given, file))
-        .chain(settings(serve).map(|arg| row(arg, served, file)))
+        .chain(of_server(&args.of, file, common)?)
         .chain(SECRETS.map(secret))
         .chain(traces())
         .collect();
@@ -131,9 +128,51 @@ pub(super) fn config(
             .collect();
         say!("{}", serde_json::Value::Object(all));
     } else {
-        rows.iter().for_each(|(key, value, origin)| say!("{key:<18} {value:<28} {origin}"));
+        print(&args.of, &rows);
+        others(&args.of, &rows, file, common);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a command that serves would take; refused as it would be.
+fn of_server(name: &str, file: &File, common: &Common) -> Result<Vec<Row>, String> {
+    let command = file.command();
+    let words = ["banyan".into(), "--data".into(), common.data.as_os_str().to_owned(), name.into()];
+    let matches = command.clone().try_get_matches_from(words).map_err(|error| super::sentence(&error))?;
+    let server = command.find_subcommand(name).ok_or("there is no such command")?;
+    let served = matches.subcommand_matches(name).ok_or("there is no such command")?;
+    // All that can be refused before anything is started.
+    let read = ServeArgs::from_arg_matches(served).map_err(|error| super::sentence(&error))?;
+    let read = if name == RUN { read.with_faults_allowed() } else { read };
+    read.config(common)?;
+    let rows = settings(server).map(|arg| match key(arg) {
+        key if name == RUN && key == "allow-faults" => (key, "true".to_owned(), "always, of run".to_owned()),
+        _ => row(arg, served, file),
+    });
+    Ok(rows.collect())
+}
+
+/// Under each other, as wide as the widest.
+fn print(of: &str, rows: &[Row]) {
+    let width = |at: fn(&Row) -> &str| rows.iter().map(|row| at(row).chars().count()).max().unwrap_or(0);
+    let (keys, values) = (width(|row| &row.0), width(|row| &row.1));
+    say!("{:<keys$}  {:<values$}  where it comes from", format!("banyan {of}"), "value");
+    for (key, value, origin) in rows {
+        say!("{key:<keys$}  {value:<values$}  {origin}");
+    }
+}
+
+/// What another command that serves would do otherwise.
+fn others(of: &str, rows: &[Row], file: &File, common: &Common) {
+    for other in SERVERS.into_iter().filter(|name| *name != of) {
+        let Ok(theirs) = of_server(other, file, common) else { continue };
+        let differs =
+            theirs.iter().filter(|row| !rows.iter().any(|ours| (&ours.0, &ours.1) == (&row.0, &row.1)));
+        let differs: Vec<String> = differs.map(|(key, value, _)| format!("{key} {value}")).collect();
+        if !differs.is_empty() {
+            say!("banyan {other} has {}: --for {other}", differs.join(", "));
+        }
+    }
 }
 
 /// A setting, its value, and where that comes from.

@@ -78,6 +78,9 @@ async fn each_bad_product_has_its_problem() {
         ("name", json!("")),
         ("name", json!("x".repeat(201))),
         ("name", json!("line\nbreak")),
+        ("name", json!("Lantern \u{202e}nretnaL")),
+        ("category", json!("lights\u{2066}")),
+        ("description", json!("Burns\u{200b} oil.")),
         ("name", json!(" \u{2003} ")),
         ("category", json!("x".repeat(101))),
         ("category", json!(" ")),
@@ -104,7 +107,10 @@ async fn what_is_sold_is_found_and_what_is_retired_is_not() {
         products.iter().any(|product| product["sku"] == "compass")
     };
     assert!(found("search=oil%20lantern&limit=200").await && found("category=lights&limit=200").await);
-    for nothing in ["search=%21%21%20%26%20%7C", "search=", "search=submarine", "category=none"] {
+    for all in ["limit=200&search=", "limit=200&search=%20%20&category="] {
+        assert!(found(all).await, "who looks for nothing is shown what there is: {all}");
+    }
+    for nothing in ["search=%21%21%20%26%20%7C", "search=submarine", "category=none"] {
         assert!(!found(nothing).await, "{nothing}");
     }
     let categories = Call::get("/v1/categories").check(200, "").await.json();

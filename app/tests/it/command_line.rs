@@ -231,6 +231,30 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
 }
 
 #[test]
+fn run_has_defaults_of_its_own_and_both_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| run_in(folder.path(), arguments, &[("BANYAN_POOL", "5")]);
+    let of_run = run(&["config", "--json", "--for", "run"]);
+    is(&of_run, "hold-s", "8", "default");
+    is(&of_run, "sandbox-faults", "everyday", "default");
+    is(&of_run, "allow-faults", "true", "of run");
+    is(&of_run, "pool", "5", "environment");
+    is(&run(&CONFIG), "hold-s", "900", "default");
+    let text = String::from_utf8_lossy(&run(&["config"]).stdout).into_owned();
+    let last = text.lines().last().expect("lines");
+    let differs =
+        "allow-faults true, sandbox-faults everyday, hold-s 8, sandbox-deliver-after-s 60: --for run";
+    assert_eq!(last, format!("banyan run has {differs}"));
+    let rows: Vec<&str> = text.lines().take_while(|line| *line != last).collect();
+    let column = rows[0].find("where it comes from").expect("a heading");
+    let aligned = |row: &&str| {
+        row.is_char_boundary(column) && row[..column].ends_with("  ") && !row[column..].starts_with(' ')
+    };
+    assert!(rows.len() > 20 && rows.iter().all(|row| aligned(row)), "{text}");
+    check(&run(&["config", "--for", "audit"]), 2, "serve, run");
+}
+
+#[test]
 fn secrets_are_named_and_masked_and_the_folder_and_the_log_are_settings_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = [
@@ -253,7 +277,7 @@ async fn a_read_model_is_rebuilt_while_it_is_read() {
     let shop = shop().await;
     let text = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let names = text(&shop.banyan(&["rebuild"]));
-    assert_eq!(names.lines().collect::<Vec<_>>(), ["orders.list", "orders.sales"]);
+    assert_eq!(names.lines().collect::<Vec<_>>(), ["inventory.public", "orders.list", "orders.sales"]);
     for name in names.lines() {
         let rebuilt = shop.banyan(&["rebuild", name]);
         let said = text(&rebuilt);

@@ -169,6 +169,29 @@ async fn where_a_body_ends_too_soon_or_goes_wrong_is_said() {
 }
 
 #[tokio::test]
+async fn a_number_that_is_none_or_too_large_is_said_to_be() {
+    let quantity = "lines[0].quantity: a quantity is a whole number, 1 to 1000000";
+    for number in ["1e20", "1.5", "0", "-1", "1000001", "99999999999999999999", "9223372036854775808"] {
+        let basket = basket().to_string().replace(":1", &format!(":{number}"));
+        let refused = place().key("numbers").raw(&basket).check(422, "invalid_body").await.json();
+        let detail = refused["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.starts_with(quantity) && !detail.contains("float"), "{number}: {detail}");
+    }
+    for (number, detail) in [
+        ("1e20", "by: 1e+20 is no whole number, or one that is too large"),
+        ("{}", "by: invalid type: object, expected a whole number"),
+        ("1.5", "by: 1.5 is no whole number, or one that is too large"),
+        ("9223372036854775808", "by: 9223372036854775808 is too large"),
+        ("\"1\"", "by: invalid type: string \"1\", expected a whole number"),
+    ] {
+        let body = format!(r#"{{"sku":"apple","by":{number},"reason":"looked"}}"#);
+        let adjust = Call::post("/v1/stock/adjustments").staff().key("numbers").raw(&body);
+        let refused = adjust.check(422, "invalid_body").await.json();
+        assert!(refused["detail"].as_str().expect("a detail").starts_with(detail), "{number}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_in_flight_is_told_so_and_not_waited_for() {
     let shop = shop().await;
     let order = banyan_kernel::OrderId::derive(&format!("customer:{ALICE}"), "in-flight");
@@ -222,6 +245,10 @@ async fn wrong_methods_paths_and_content_types() {
     let text = basket().to_string();
     place().key("type").body(&text).check(415, "json_only").await;
     place().key("type").header("content-type", "text/plain").body(&text).check(415, "json_only").await;
+    for second in ["text/plain", "application/json"] {
+        let twice = place().key("type").raw(&text).header("content-type", second);
+        twice.check(400, "content_type_repeated").await;
+    }
     place()
         .key("type")
         .header("content-type", "application/json; charset=utf-8")

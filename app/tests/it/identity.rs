@@ -184,7 +184,10 @@ async fn what_staff_do_is_recorded_for_good_and_what_others_do_is_not() {
         format!("/v1/staff/actions?limit=1&cursor={}", first["next"].as_str().expect("there are more"));
     let second = Call::get(&next).staff().check(200, "").await.json();
     assert_ne!(first["actions"][0]["id"], second["actions"][0]["id"]);
-    Call::get("/v1/staff/actions?cursor=x").staff().check(422, "invalid_cursor").await;
+    let twice = format!("Bearer {}", shop().await.customer(ALICE));
+    let twice = Call::get("/v1/orders").staff().header("authorization", twice);
+    twice.check(401, "token_repeated").await;
+    Call::get("/v1/staff/actions?cursor=x").staff().check(400, "invalid_cursor").await;
     let pool =
         sqlx::PgPool::connect_with(shop().await.database.options(&role_of("edge"))).await.expect("the role");
     for refused in

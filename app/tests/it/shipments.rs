@@ -105,6 +105,6 @@ async fn a_basket_is_quoted_and_a_bad_one_is_not() {
     ] {
         quote(&body).check(422, problem).await;
     }
-    quote(&Value::Null).raw("{").check(400, "malformed_json").await;
+    quote(&Value::Null).body("{").check(400, "malformed_json").await;
     Call::post("/v1/quotes").json(&line("apple", 1)).check(401, "token_missing").await;
 }

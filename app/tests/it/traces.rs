@@ -83,6 +83,28 @@ fn parent<'a>(tree: &'a Tree, name: &str) -> &'a str {
     tree.0.iter().find(|above| above.id == span.parent).map_or("", |above| above.name.as_str())
 }
 
+/// Nobody listens there: what is not taken is told of as well.
+#[tokio::test]
+async fn a_mail_that_is_sent_is_a_call_of_its_order_and_an_admin_call_has_a_span() {
+    let mails = [("BANYAN_SMTP_URL", "smtp://127.0.0.1:1"), ("BANYAN_MAIL_FROM", "Shop <shop@example.org>")];
+    let shop = Shop::open(&mails).await;
+    let address = json!({"street": "Ring 1", "postcode": "1010", "city": "Wien", "country": "AT"});
+    let contact = json!({"name": "Carol", "email": "carol@example.org", "address": address});
+    let me = Call::new(reqwest::Method::PUT, "/v1/customers/me").customer(CAROL).json(&contact);
+    me.send(&shop).await.is(200);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4737";
+    let place = order("mailed").header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    place.json(&basket()).send(&shop).await.is(201);
+    let tree = tree(&shop, trace, &["smtp send"]).await;
+    assert_eq!(parent(&tree, "smtp send"), "place order", "{}", tree.text());
+    let sent = named(&tree, "smtp send")[0];
+    assert_eq!((sent.kind, sent.attributes["banyan.outcome"].as_str()), ("client", "later"));
+    assert!(!format!("{sent:?}").contains("carol@"), "{sent:?}");
+    Call::post("/admin/audit").on_admin().staff().send(&shop).await.is(200);
+    let told = async || shop.traces.spans().iter().any(|span| span.name == "POST /admin/audit").then_some(());
+    until("the admin call's span", told).await;
+}
+
 #[tokio::test]
 async fn one_order_is_one_tree_from_the_request_to_the_last_delivery() {
     let id = placed(order("a-tree")).await;

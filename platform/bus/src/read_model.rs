@@ -29,9 +29,13 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 const LIVE: &str = "select live from read_model where name = $1";
 /// Fences the rebuild before this one.
-const BEGIN: &str = "update read_model set build = build + 1 where name = $1 returning build, live";
+const BEGIN: &str = "update read_model set build = build + 1, built_epoch = 0, built_xid = '0', built_seq = 0 \
+     where name = $1 returning build, live";
 /// Held until the commit: nobody begins another rebuild between the look and the write.
-const STILL_MINE: &str = "select live from read_model where name = $1 and build = $2 for share";
+const STILL_MINE: &str = "select live, built_epoch, built_xid::text::int8, built_seq from read_model \
+     where name = $1 and build = $2 for update";
+const STANDS: &str = "update read_model set built_epoch = $3, built_xid = $4::text::xid8, built_seq = $5 \
+     where name = $1 and build = $2";
 /// Whoever feeds the live copy waits for its slots from here on.
 const STAND_STILL: &str = "select source_epoch, source_xid::text::int8, source_seq from slot where group_name = $1 \
      order by slot for update";
@@ -73,7 +77,7 @@ pub trait ReadModel: Send + Sync + 'static {
     fn store(&self) -> &Store;
     /// As [`Consumer::locks`].
     fn locks(&self, batch: &[Envelope]) -> Locks;
-    /// As [`Consumer::apply`], to one copy. An event that the copy's own rows know is a `Duplicate`: a page may come twice.
+    /// As [`Consumer::apply`], to one copy. Each event comes once to a copy: where it stands commits with what is applied.
     ///
     /// # Errors
     /// Of the database.
@@ -332,20 +336,34 @@ impl Rebuild {
         Ok(false)
     }
 
-    /// A write, as long as this is the last rebuild that began.
-    async fn begin(&self, build: i64, locks: &Locks) -> Result<Write, RebuildError> {
+    /// A write, as long as this is the last rebuild that began; with it, which copy is read, and where the other stands.
+    async fn begin(&self, build: i64, locks: &Locks) -> Result<(Write, CopyOf, Position), RebuildError> {
         let mut write = self.model.store().begin(locks).await?;
-        let mine: Option<i16> = sqlx::query_scalar(STILL_MINE)
+        let mine: Option<(i16, i64, i64, i64)> = sqlx::query_as(STILL_MINE)
             .bind(self.model.name())
             .bind(build)
             .fetch_optional(write.connection())
             .await
             .map_err(StoreError::from)?;
-        mine.map(|_| write).ok_or(RebuildError::TakenOver)
+        let (live, epoch, xid, seq) = mine.ok_or(RebuildError::TakenOver)?;
+        Ok((write, CopyOf(live), Position { epoch, xid, seq }))
+    }
+
+    async fn stands(&self, write: &mut Write, build: i64, at: Position) -> Result<(), RebuildError> {
+        sqlx::query(STANDS)
+            .bind(self.model.name())
+            .bind(build)
+            .bind(at.epoch)
+            .bind(at.xid.to_string())
+            .bind(at.seq)
+            .execute(write.connection())
+            .await
+            .map_err(StoreError::from)?;
+        Ok(())
     }
 
     async fn clear(&self, work: &Work, copy: CopyOf) -> Result<u64, RebuildError> {
-        let mut write = self.begin(work.build, &Locks::none()).await?;
+        let (mut write, ..) = self.begin(work.build, &Locks::none()).await?;
         let gone = self.model.clear(&mut write, copy, CLEAR_ROWS).await?;
         write.commit().await?;
         Ok(gone)
@@ -356,8 +374,15 @@ impl Rebuild {
         let page = self.source.page(work.at, &every_slot(), PAGE_EVENTS).await?;
         let is_last = page.events.len() < usize::from(PAGE_EVENTS);
         let events: Vec<Envelope> = page.events.into_iter().map(|(_, event)| event).collect();
-        let mut write = self.begin(work.build, &self.model.locks(&events)).await?;
+        let (mut write, _, stood) = self.begin(work.build, &self.model.locks(&events)).await?;
+        if stood != work.at {
+            // A commit was made that was not heard of: it goes on from there.
+            write.abandon().await;
+            work.at = stood;
+            return Ok(false);
+        }
         self.apply(&mut write, work.copy, &events).await?;
+        self.stands(&mut write, work.build, page.end).await?;
         write.commit().await?;
         work.end = self.source.end().await?.max(page.end);
         work.at = page.end;
@@ -407,7 +432,13 @@ impl Rebuild {
     /// nothing. False when too much is missing.
     async fn swap(&self, work: &mut Work, by: &Decision) -> Result<bool, RebuildError> {
         let (model, name) = (&*self.model, self.model.name());
-        let mut write = self.begin(work.build, &Locks::none()).await?;
+        let (mut write, live, at) = self.begin(work.build, &Locks::none()).await?;
+        if live == work.copy || at != work.at {
+            // A commit was made that was not heard of: of the turn itself, or of a page before it.
+            write.abandon().await;
+            (work.at, work.live_from) = (at, at);
+            return Ok(live == work.copy);
+        }
         let stood: Vec<(i64, i64, i64)> = sqlx::query_as(STAND_STILL)
             .bind(name)
             .fetch_all(write.connection())
@@ -430,6 +461,7 @@ impl Rebuild {
             .await
             .map_err(StoreError::from)?;
         turned.ok_or(RebuildError::TakenOver)?;
+        self.stands(&mut write, work.build, page.end).await?;
         let letters = go_on(&mut write, name, page.end, by, model.store().clock().now()).await?;
         write.commit().await?;
         work.events += events.len() as u64;

@@ -105,14 +105,41 @@ impl fmt::Display for Sku {
 }
 
 /// How many of one product: 1 to 1,000,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "i64", into = "i64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(into = "i64")]
 #[schema(value_type = i64, minimum = 1, maximum = 1_000_000)]
 pub struct Quantity(u32);
 
+/// Of whatever number it is said why it is none.
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl serde::de::Visitor<'_> for Number {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, 1 to 1000000")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Quantity, E> {
+                number.try_into().map_err(E::custom)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Quantity, E> {
+                i64::try_from(number).unwrap_or(i64::MAX).try_into().map_err(E::custom)
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Quantity, E> {
+                Err(E::custom(QuantityError))
+            }
+        }
+        deserializer.deserialize_i64(Number)
+    }
+}
+
 /// Why a number is no [`Quantity`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a quantity is 1 to 1000000")]
+#[error("a quantity is a whole number, 1 to 1000000")]
 pub struct QuantityError;
 
 impl Quantity {

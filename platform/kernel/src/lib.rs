@@ -11,6 +11,7 @@ mod envelope;
 mod ids;
 mod money;
 mod slot;
+mod text;
 
 pub use answer::{Answer, Refusal};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
@@ -22,6 +23,7 @@ pub use ids::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use slot::{SLOTS, slot_of, stable_hash};
+pub use text::unseen;
 
 /// Any JSON value, so that contracts need no JSON library of their own.
 pub use serde_json::Value as Json;

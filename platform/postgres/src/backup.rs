@@ -10,6 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
+use nix::fcntl::{Flock, FlockArg};
+
 use crate::account::Account;
 use crate::binaries::{Binaries, find_for};
 use crate::cluster::ClusterConfig;
@@ -19,13 +21,16 @@ use crate::launch;
 use crate::postmaster::Postmaster;
 use crate::site::Site;
 
+/// What an unfinished copy is called, after the name of the file that it becomes.
+const DRAFT: &str = "banyan-backup";
+
 /// Whether a server runs on this data directory.
 pub fn is_running(data_dir: &Path) -> bool {
     Postmaster::alive(data_dir).is_some()
 }
 
 /// Copies the cluster whose server runs on `data_dir` into the file `to`, which must not be there yet and is readable by
-/// its owner alone; a file of that name is there only when it is whole. Its size in bytes.
+/// its owner alone; a file of that name is there only when it is whole, and on the disk. Its size in bytes.
 ///
 /// # Errors
 /// [`Error::NotRunning`], [`Error::NoTool`] and [`Error::BackupFailed`], or as the file system says.
@@ -37,9 +42,14 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
     let server = server.ok_or_else(|| Error::NotRunning { dir: site.data_dir.clone() })?;
     let running = launch::adopt(&site, server).await?;
     let failed = |action, error| Error::io(&site.data_dir, action, to, error);
-    let draft = beside(to, "partial");
+    let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_leftovers(above);
+    let draft = beside(to, DRAFT);
     let mut file = fs::OpenOptions::new();
     let file = file.write(true).create_new(true).mode(0o600).open(&draft).map_err(|e| failed("make", e))?;
+    // Held as long as anybody writes: the copying process has the same open file.
+    let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| failed("lock", errno.into()))?;
     let mut command = site.account.command(tool);
     command.arg("-h").arg(&running.socket_dir).args(["-p", &running.port.to_string(), "-U", &site.superuser]);
     command.args(["--format=tar", "--pgdata=-", "--wal-method=fetch", "--checkpoint=fast", "--no-password"]);
@@ -57,6 +67,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
         file.sync_all().map_err(|e| failed("write", e))?;
         // Unlike a renaming, a link does not replace a file that came in the meantime.
         fs::hard_link(&draft, to).map_err(|e| failed("make", e))?;
+        initdb::sync(&site.data_dir, above)?;
         fs::metadata(to).map(|found| found.len()).map_err(|e| failed("read", e))
     });
     // What is whole has its other name by now; what is not is of no use.
@@ -96,6 +107,22 @@ pub async fn restore(from: &Path, data_dir: &Path) -> Result<(), Error> {
         let _ = fs::remove_dir_all(&draft);
     }
     made
+}
+
+/// Removes what backups left behind that were killed: drafts that nobody writes any more.
+fn remove_leftovers(above: &Path) {
+    for entry in fs::read_dir(above).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') || !name.ends_with(&format!(".{DRAFT}")) {
+            continue;
+        }
+        let unwritten =
+            fs::File::open(entry.path()).ok().map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
+        if let Some(Ok(_unwritten)) = unwritten {
+            tracing::info!(draft = %entry.path().display(), "draft of a killed backup removed");
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// A client's program of the server's own version: beside the server, also where links lead to it.

@@ -160,6 +160,10 @@ pub trait Catalog: Send + Sync {
     /// The products of these SKUs, retired ones too; a SKU that was never sold is not in the answer. In constant
     /// statements.
     async fn products(&self, skus: Vec<Sku>) -> Result<Vec<Product>, Unavailable>;
+    /// As [`Self::products`], and never older than what was committed before it was asked: for who has just changed them elsewhere.
+    async fn products_now(&self, skus: Vec<Sku>) -> Result<Vec<Product>, Unavailable> {
+        self.products(skus).await
+    }
     /// A page of what is sold.
     async fn list(&self, which: ListProducts) -> Result<Vec<Found>, Unavailable>;
     /// All categories of what is sold, by name, at most 1,000.

@@ -74,6 +74,16 @@ impl Catalog for CachedCatalog {
         Ok(found)
     }
 
+    /// Past the cache, which keeps what was read.
+    async fn products_now(&self, skus: Vec<Sku>) -> Result<Vec<Product>, Unavailable> {
+        let fill = self.cache.begin();
+        let products = self.within.products_now(skus).await?;
+        for product in &products {
+            self.cache.fill(fill, product.sku.clone(), product.version, product.clone());
+        }
+        Ok(products)
+    }
+
     async fn list(&self, which: ListProducts) -> Result<Vec<Found>, Unavailable> {
         self.within.list(which).await
     }

@@ -78,6 +78,21 @@ pub const RECEIPT_LINES_MAX: usize = 200;
 pub struct StockReceived {
     /// Whether this very receipt had been booked before.
     pub repeated: bool,
+    /// Where what was told of it stands.
+    #[serde(default)]
+    pub told: Told,
+}
+
+/// Where something that was told stands among all that is told: who is told the public count may ask to be told at least that.
+/// The default is before everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Told {
+    /// In which slot.
+    pub slot: i16,
+    /// In which incarnation of the database.
+    pub epoch: i64,
+    /// By which transaction of it.
+    pub xid: i64,
 }
 
 /// How much there is of a product. `on_hand + reserved + shipped = received - adjusted`.
@@ -193,6 +208,9 @@ pub struct Adjusted {
     pub quantity: i64,
     /// Whether this very finding had been booked before.
     pub repeated: bool,
+    /// Where what was told of it stands.
+    #[serde(default)]
+    pub told: Told,
 }
 
 /// What the public is told of a product's stock.
@@ -259,6 +277,8 @@ pub mod refusals {
     pub const BELOW_ZERO: &str = "below_zero";
     /// Received at one place while some of it is left at another.
     pub const STANDS_ELSEWHERE: &str = "stands_elsewhere";
+    /// The public count has not come to what is asked for.
+    pub const BEHIND: &str = "read_model_behind";
     /// The key came before with other lines, or another finding.
     pub const KEY_REUSED: &str = "key_reused";
 }
@@ -287,6 +307,7 @@ pub trait StockKeeping: Send + Sync {
     async fn adjust(&self, context: Context, wish: AdjustStock) -> Answer<Adjusted>;
     /// The movements of a product's free stock, the newest first, strictly before a place; at most `limit`, up to 200.
     async fn movements(&self, sku: Sku, before: Option<[i64; 3]>, limit: u16) -> Answer<Vec<StockMovement>>;
-    /// What the public is told of these products; one never received is not in the answer.
-    async fn availability(&self, skus: Vec<Sku>) -> Answer<Vec<Availability>>;
+    /// What the public is told of these products, once it is told at least this, which is waited for up to two seconds; one never
+    /// received is not in the answer. Refusal: `read_model_behind`.
+    async fn availability(&self, skus: Vec<Sku>, at_least: Vec<Told>) -> Answer<Vec<Availability>>;
 }

@@ -2,16 +2,18 @@
 
 use banyan_kernel::{Answer, Context, Json, Sku, Timestamp};
 use banyan_store::{Locks, Store, StoreError, Tell, Write};
-use inventory_api::{AdjustStock, Adjusted, Finding, StockAdjusted, StockChange, StockLevel, refusals};
+use inventory_api::{AdjustStock, Adjusted, Finding, StockAdjusted, StockChange, StockLevel, Told, refusals};
 use sqlx::FromRow;
 
-use crate::{levels::LevelRow, stock};
+use crate::{levels::LevelRow, receive::told_at, stock};
 
-const KNOWN: &str = "select sku, quantity, counted, reason from adjustment where key = $1";
+const KNOWN: &str = "select sku, quantity, counted, reason, told_epoch, told_xid::text::int8 as told_xid from adjustment where key = $1";
 const LEVEL: &str =
     "select sku, on_hand, reserved, shipped, received, adjusted, place from stock where sku = $1";
-const INSERT: &str = "insert into adjustment (key, sku, quantity, counted, reason, actor, at) \
-     values ($1, $2, $3, $4, $5, $6, $7)";
+/// A finding that changes nothing is not told.
+const INSERT: &str = "insert into adjustment (key, sku, quantity, counted, reason, actor, at, told_epoch, told_xid) \
+     values ($1, $2, $3::int8, $4, $5, $6, $7, case when $3::int8 <> 0 then $8::int8 end, case when $3::int8 <> 0 then pg_current_xact_id() end) \
+     returning told_epoch, told_xid::text::int8";
 const SHIFT: &str = "update stock set on_hand = on_hand + $2, adjusted = adjusted - $2 where sku = $1";
 
 #[derive(FromRow)]
@@ -20,6 +22,8 @@ struct Known {
     quantity: i64,
     counted: Option<i64>,
     reason: String,
+    told_epoch: Option<i64>,
+    told_xid: Option<i64>,
 }
 
 /// Decided on the locked row: nobody sells in between what was counted away.
@@ -41,9 +45,9 @@ pub(crate) async fn run(
             return Ok(answer);
         }
     };
-    keep(&mut write, context, wish, quantity, store.clock().now()).await?;
+    let told = keep(&mut write, context, wish, quantity, store.clock().now()).await?;
     write.commit().await?;
-    Ok(Answer::Done(Adjusted { quantity, repeated: false }))
+    Ok(Answer::Done(Adjusted { quantity, repeated: false, told }))
 }
 
 /// By how much on hand changes, or the answer where it does not.
@@ -63,7 +67,8 @@ fn decide(
         };
         let same = known.sku == wish.sku.as_str() && known.reason == wish.reason && same_finding;
         return Err(if same {
-            Answer::Done(Adjusted { quantity: known.quantity, repeated: true })
+            let told = told_at(&subject("adjustment", &wish.key), known.told_epoch, known.told_xid);
+            Answer::Done(Adjusted { quantity: known.quantity, repeated: true, told })
         } else {
             Answer::rejected(refusals::KEY_REUSED, "this key came before with another finding")
         });
@@ -92,12 +97,13 @@ async fn keep(
     wish: &AdjustStock,
     quantity: i64,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Told, StoreError> {
     let counted = match wish.finding {
         Finding::Counted(counted) => Some(counted),
         Finding::By(_) => None,
     };
-    sqlx::query(INSERT)
+    let written_in = write.epoch();
+    let (epoch, xid): (Option<i64>, Option<i64>) = sqlx::query_as(INSERT)
         .bind(&wish.key)
         .bind(wish.sku.as_str())
         .bind(quantity)
@@ -105,13 +111,15 @@ async fn keep(
         .bind(&wish.reason)
         .bind(context.actor.to_string())
         .bind(now)
-        .execute(write.connection())
+        .bind(written_in)
+        .fetch_one(write.connection())
         .await?;
     if quantity == 0 {
-        return Ok(());
+        return Ok(Told::default());
     }
     sqlx::query(SHIFT).bind(wish.sku.as_str()).bind(quantity).execute(write.connection()).await?;
-    write.tell(&[told(context, wish, quantity, now)]).await
+    write.tell(&[told(context, wish, quantity, now)]).await?;
+    Ok(told_at(&subject("adjustment", &wish.key), epoch, xid))
 }
 
 fn told(context: &Context, wish: &AdjustStock, quantity: i64, at: Timestamp) -> Tell {

@@ -27,13 +27,13 @@ use banyan_store::{Schema, Store};
 use inventory_api::{
     AdjustStock, Adjusted, Availability, ConfirmReservation, ReceiveStock, ReleaseStock,
     ReservationConfirmed, ReserveStock, StockLevel, StockMovement, StockReceived, StockReleased,
-    StockReserved,
+    StockReserved, Told,
 };
 use sqlx::migrate::Migrator;
 
 pub use expire::{ExpiryReconciler, GROUP};
 pub use facts::{ReservationFact, StockViolation};
-pub use public::PublicStockConsumer;
+pub use public::PublicStock;
 pub use reservation::ReservationState;
 pub use shipped::OrdersConsumer;
 
@@ -104,7 +104,7 @@ impl inventory_api::StockKeeping for Inventory {
         movements.map_or_else(Answer::from, Answer::Done)
     }
 
-    async fn availability(&self, skus: Vec<Sku>) -> Answer<Vec<Availability>> {
-        public::read(&self.store, &skus).await.map_or_else(Answer::from, Answer::Done)
+    async fn availability(&self, skus: Vec<Sku>, at_least: Vec<Told>) -> Answer<Vec<Availability>> {
+        public::read(&self.store, &skus, &at_least).await.unwrap_or_else(Answer::from)
     }
 }

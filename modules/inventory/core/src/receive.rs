@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_kernel::{Answer, Context, Json, Place, Sku, Timestamp};
+use banyan_kernel::{Answer, Context, Json, Place, Sku, Timestamp, slot_of};
 use banyan_store::{Locks, Store, StoreError, Tell, Write, by_halves};
 use futures::future::BoxFuture;
-use inventory_api::{GoodsReceived, ReceiveStock, StockReceived, refusals};
+use inventory_api::{GoodsReceived, ReceiveStock, StockReceived, Told, refusals};
 use sqlx::types::Json as SqlJson;
 
 use crate::{
@@ -14,9 +14,10 @@ use crate::{
     stock::{self, Stock},
 };
 
-const READ: &str = "select key, lines, place from receipt where key = any($1) order by key";
-const INSERT: &str = "insert into receipt (key, lines, place, at, actor) \
-     select key, lines::json, place, $4, $5 from unnest($1::text[], $2::text[], $3::text[]) as t(key, lines, place)";
+const READ: &str = "select key, lines, place, told_epoch, told_xid::text::int8 from receipt where key = any($1) order by key";
+const INSERT: &str = "insert into receipt (key, lines, place, at, actor, told_epoch, told_xid) \
+     select key, lines::json, place, $4, $5, $6, pg_current_xact_id() \
+     from unnest($1::text[], $2::text[], $3::text[]) as t(key, lines, place) returning key, told_epoch, told_xid::text::int8";
 const ADD: &str = "insert into stock (sku, on_hand, received, place) \
      select sku, quantity, quantity, place from unnest($1::text[], $2::int8[], $3::text[]) as t(sku, quantity, place) \
      on conflict (sku) do update set on_hand = stock.on_hand + excluded.on_hand, \
@@ -30,11 +31,14 @@ struct Receipt {
 }
 
 type Receipts = BTreeMap<String, Receipt>;
+/// Where what was told of each stands.
+type ToldOf = BTreeMap<String, Told>;
 
 /// What a batch is decided on.
 struct Shelf {
     known: Receipts,
     new: Receipts,
+    told: ToldOf,
     stock: BTreeMap<Sku, Stock>,
 }
 
@@ -56,30 +60,46 @@ async fn book(
 ) -> Result<Vec<Answer<StockReceived>>, StoreError> {
     let keys: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
     let mut write = store.begin(&Locks::none().and("receipt", &keys)).await?;
-    let known = read(&mut write, &keys).await?;
+    let (known, told) = read(&mut write, &keys).await?;
     let unknown = items.iter().filter(|item| !known.contains_key(&item.key));
     let skus: BTreeSet<Sku> =
         unknown.flat_map(|item| item.lines.iter().map(|line| line.sku.clone())).collect();
     stock::lock(&mut write, &skus).await?;
     let stock = stock::read(&mut write, skus).await?;
-    let mut shelf = Shelf { known, new: Receipts::new(), stock };
-    let answers = items.iter().map(|item| decide(&mut shelf, item)).collect();
+    let mut shelf = Shelf { known, new: Receipts::new(), told, stock };
+    let mut answers: Vec<_> = items.iter().map(|item| decide(&mut shelf, item)).collect();
     if !shelf.new.is_empty() {
-        insert(&mut write, store, context, &shelf).await?;
+        let told = insert(&mut write, store, context, &shelf).await?;
+        shelf.told.extend(told);
     }
     write.commit().await?;
+    for (item, answer) in items.iter().zip(&mut answers) {
+        if let Answer::Done(received) = answer {
+            received.told = shelf.told.get(&item.key).copied().unwrap_or_default();
+        }
+    }
     Ok(answers)
 }
 
-async fn read(write: &mut Write, keys: &[&str]) -> Result<Receipts, StoreError> {
-    let rows: Vec<(String, SqlJson<Lines>, Option<String>)> =
-        sqlx::query_as(READ).bind(keys).fetch_all(write.connection()).await?;
-    let receipt = |(key, lines, place): (String, SqlJson<Lines>, Option<String>)| {
+type Row = (String, SqlJson<Lines>, Option<String>, Option<i64>, Option<i64>);
+
+async fn read(write: &mut Write, keys: &[&str]) -> Result<(Receipts, ToldOf), StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(READ).bind(keys).fetch_all(write.connection()).await?;
+    let (mut receipts, mut told) = (Receipts::new(), ToldOf::new());
+    for (key, lines, place, epoch, xid) in rows {
         let place = place.map(Place::try_from).transpose();
         let place = place.map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok((key, Receipt { lines: lines.0, place }))
-    };
-    rows.into_iter().map(receipt).collect()
+        told.insert(key.clone(), told_at(&subject("receipt", &key), epoch, xid));
+        receipts.insert(key, Receipt { lines: lines.0, place });
+    }
+    Ok((receipts, told))
+}
+
+/// Where an event of this subject stands; before everything where nobody kept it.
+pub(crate) fn told_at(subject: &str, epoch: Option<i64>, xid: Option<i64>) -> Told {
+    // There are few slots.
+    let slot = slot_of(subject) as i16;
+    epoch.zip(xid).map_or_else(Told::default, |(epoch, xid)| Told { slot, epoch, xid })
 }
 
 fn decide(shelf: &mut Shelf, item: &ReceiveStock) -> Answer<StockReceived> {
@@ -88,7 +108,9 @@ fn decide(shelf: &mut Shelf, item: &ReceiveStock) -> Answer<StockReceived> {
     };
     let receipt = Receipt { lines, place: item.place.clone() };
     match shelf.known.get(&item.key) {
-        Some(first) if *first == receipt => return Answer::Done(StockReceived { repeated: true }),
+        Some(first) if *first == receipt => {
+            return Answer::Done(StockReceived { repeated: true, told: Told::default() });
+        }
         Some(_) => {
             return Answer::rejected(
                 refusals::KEY_REUSED,
@@ -103,7 +125,7 @@ fn decide(shelf: &mut Shelf, item: &ReceiveStock) -> Answer<StockReceived> {
     shelf.put(&receipt);
     shelf.known.insert(item.key.clone(), receipt.clone());
     shelf.new.insert(item.key.clone(), receipt);
-    Answer::Done(StockReceived { repeated: false })
+    Answer::Done(StockReceived { repeated: false, told: Told::default() })
 }
 
 impl Shelf {
@@ -136,19 +158,21 @@ async fn insert(
     store: &Store,
     context: &Context,
     Shelf { new, stock, .. }: &Shelf,
-) -> Result<(), StoreError> {
+) -> Result<ToldOf, StoreError> {
     let mut sums: BTreeMap<&Sku, i64> = BTreeMap::new();
     for (sku, quantity) in new.values().flat_map(|receipt| &receipt.lines) {
         *sums.entry(sku).or_default() += quantity.get();
     }
     let now = store.clock().now();
-    sqlx::query(INSERT)
+    let epoch = write.epoch();
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(INSERT)
         .bind(new.keys().map(String::as_str).collect::<Vec<_>>())
         .bind(new.values().map(|receipt| json(&receipt.lines)).collect::<Vec<_>>())
         .bind(new.values().map(|receipt| receipt.place.as_ref().map(Place::as_str)).collect::<Vec<_>>())
         .bind(now)
         .bind(context.actor.to_string())
-        .execute(write.connection())
+        .bind(epoch)
+        .fetch_all(write.connection())
         .await?;
     sqlx::query(ADD)
         .bind(sums.keys().map(|sku| sku.as_str()).collect::<Vec<_>>())
@@ -157,7 +181,12 @@ async fn insert(
         .execute(write.connection())
         .await?;
     let told: Vec<Tell> = new.iter().map(|(key, receipt)| told(key, &receipt.lines, context, now)).collect();
-    write.tell(&told).await
+    write.tell(&told).await?;
+    let stands = |(key, epoch, xid): (String, i64, i64)| {
+        let told = told_at(&subject("receipt", &key), Some(epoch), Some(xid));
+        (key, told)
+    };
+    Ok(rows.into_iter().map(stands).collect())
 }
 
 fn told(key: &str, lines: &Lines, context: &Context, at: Timestamp) -> Tell {

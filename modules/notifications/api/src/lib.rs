@@ -2,10 +2,14 @@
 //!
 //! Whatever the shop knows of a person is a [`Contact`]; everybody else knows a `CustomerId`.
 
+mod country;
+
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, OrderId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use country::COUNTRIES;
 
 /// The module's name: its schema, its role.
 pub const NAME: &str = "notifications";
@@ -86,7 +90,7 @@ pub struct Address {
     /// At most 100 characters.
     pub city: String,
     /// ISO 3166-1, two letters.
-    #[schema(pattern = "^[A-Z]{2}$")]
+    #[schema(schema_with = country::schema)]
     pub country: String,
 }
 

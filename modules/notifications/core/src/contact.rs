@@ -1,8 +1,8 @@
 //! Contact: how a person is reached. One row, which is all there is to erase.
 
-use banyan_kernel::{Answer, CustomerId};
+use banyan_kernel::{Answer, CustomerId, unseen};
 use banyan_store::{Locks, Store, StoreError};
-use notifications_api::{Address, Contact, Kind, Language, refusals};
+use notifications_api::{Address, COUNTRIES, Contact, Kind, Language, refusals};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
@@ -91,29 +91,38 @@ pub(crate) async fn forget(store: &Store, customer: CustomerId) -> Result<bool, 
 }
 
 /// Says what is wrong without repeating it: an error may be logged, a person may not.
-fn check(contact: &Contact) -> Result<(), &'static str> {
-    let fits = |text: &str, most: usize| {
-        (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
-    };
+fn check(contact: &Contact) -> Result<(), String> {
     let Contact { name, email, address, unwanted, .. } = contact;
-    if !fits(name, NAME_CHARACTERS_MAX) {
-        return Err("a name has 1 to 100 characters and no line breaks");
-    }
-    if email.len() > EMAIL_BYTES_MAX || email.parse::<lettre::Address>().is_err() {
-        return Err("this is no e-mail address");
-    }
     let Address { street, postcode, city, country } = address;
-    if !fits(street, STREET_CHARACTERS_MAX)
-        || !fits(postcode, POSTCODE_CHARACTERS_MAX)
-        || !fits(city, NAME_CHARACTERS_MAX)
-    {
-        return Err("street, postcode and city have 1 to 200, 20 and 100 characters");
+    let texts = [
+        ("name", name, NAME_CHARACTERS_MAX),
+        ("address.street", street, STREET_CHARACTERS_MAX),
+        ("address.postcode", postcode, POSTCODE_CHARACTERS_MAX),
+        ("address.city", city, NAME_CHARACTERS_MAX),
+    ];
+    texts.into_iter().try_for_each(|(field, text, most)| fits(field, text, most))?;
+    // An address may be of any script; what hides in one is told apart by nobody.
+    let is_address = email.len() <= EMAIL_BYTES_MAX && email.parse::<lettre::Address>().is_ok();
+    if !is_address || unseen(email).is_some() {
+        return Err("email: this is no e-mail address".to_owned());
     }
-    if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err("a country is two capital letters (ISO 3166-1)");
+    if COUNTRIES.binary_search(&country.as_str()).is_err() {
+        return Err(
+            "address.country: a country is the two capital letters that ISO 3166-1 gives it".to_owned()
+        );
     }
     if unwanted.len() > Kind::ALL.len() {
-        return Err("each kind is unwanted once");
+        return Err("unwanted: each kind is unwanted once".to_owned());
     }
     Ok(())
+}
+
+fn fits(field: &str, text: &str, most: usize) -> Result<(), String> {
+    if !(1..=most).contains(&text.chars().count()) {
+        return Err(format!("{field} has 1 to {most} characters"));
+    }
+    let hidden = unseen(text).map(u32::from);
+    hidden.map_or(Ok(()), |c| {
+        Err(format!("{field} has none but characters that can be seen, and not U+{c:04X}"))
+    })
 }

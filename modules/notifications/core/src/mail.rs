@@ -7,14 +7,14 @@ use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json as SqlJ
 use uuid::Uuid;
 
 const INSERT: &str = "insert into mail (order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, slot, \
-     orders_seen, open, sending, next_try_at, tracking) \
-     select o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, seen is not null, $12, $13, tracking::json \
+     orders_seen, open, sending, next_try_at, tracking, trace) \
+     select o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, seen is not null, $12, $13, tracking::json, trace \
      from unnest($1::uuid[], $2::text[], $3::int4[], $4::uuid[], $5::timestamptz[], $6::int8[], $7::text[], \
-     $8::int8[], $9::text[], $10::int2[], $11::int8[], $14::text[]) \
-     as t(o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, tracking) \
+     $8::int8[], $9::text[], $10::int2[], $11::int8[], $14::text[], $15::uuid[]) \
+     as t(o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, tracking, trace) \
      on conflict do nothing";
 const FIRST: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries, tracking from mail where order_id = any($1) and kind = 'confirmed'";
+     tries, tracking, trace from mail where order_id = any($1) and kind = 'confirmed'";
 
 /// What is told, as it is kept.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Mail {
     pub(crate) orders_seen: Option<i64>,
     pub(crate) sending: Sending,
     pub(crate) tries: i32,
+    /// The order's, in which sending it is one more call.
+    pub(crate) trace: Option<Uuid>,
 }
 
 impl Mail {
@@ -62,6 +64,7 @@ impl FromRow<'_, PgRow> for Mail {
             orders_seen: row.try_get("orders_seen")?,
             sending: parse_sending(&sending).ok_or_else(|| unknown("sending"))?,
             tries: row.try_get("tries")?,
+            trace: row.try_get("trace")?,
         })
     }
 }
@@ -114,6 +117,7 @@ pub(crate) async fn insert(write: &mut Write, mails: &[Mail], is_sent: bool) -> 
         .bind(if is_sent { "due" } else { "kept" })
         .bind(due)
         .bind(all(mails, tracking))
+        .bind(all(mails, |m| m.trace))
         .execute(write.connection())
         .await?;
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use banyan_kernel::{CustomerId, Timestamp};
+use banyan_kernel::{CustomerId, TRACED, Timestamp, TraceParent};
 use banyan_store::{Held, Locks, Store, StoreError};
 use futures::{StreamExt, stream};
 use lettre::{
@@ -15,6 +15,7 @@ use lettre::{
 use notifications_api::{Contact, MailId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::{Notifications, contact, mail::Mail};
@@ -23,7 +24,7 @@ use crate::{Notifications, contact, mail::Mail};
 pub const MAIL_GROUP: &str = "notifications.mail";
 
 const DUE: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries, tracking from mail where sending = 'due' and slot = any($1) and next_try_at <= $2 order by next_try_at limit $3";
+     tries, tracking, trace from mail where sending = 'due' and slot = any($1) and next_try_at <= $2 order by next_try_at limit $3";
 /// Still due and still at the tries that were seen: what somebody else took meanwhile is theirs.
 const CLAIM: &str = "update mail m set tries = m.tries + 1, next_try_at = $5 \
      from unnest($1::uuid[], $2::text[], $3::int4[], $4::int4[]) as t(o, kind, n, tries) \
@@ -95,6 +96,29 @@ enum Outcome {
     Kept(&'static str),
     Refused(String),
     Later(String),
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Kept(_) => "kept",
+            Self::Refused(_) => "refused",
+            Self::Later(_) => "later",
+        }
+    }
+}
+
+/// One try of a mail, below its order; nothing in it is about the person.
+fn span(mail: &Mail) -> tracing::Span {
+    let order = mail.id.order;
+    let parent = mail.trace.map_or(TraceParent::root(order.0), |trace| TraceParent::kept(trace, order));
+    let trace = parent.child(&format!("smtp {} {}", mail.id, mail.tries));
+    tracing::info_span!(
+        target: TRACED, "call", name = "smtp send", kind = "client", module = notifications_api::NAME,
+        order = %order, mail = mail.id.kind.as_str(), delivery = mail.tries, trace = %trace, parent = %parent,
+        outcome = Empty, error = Empty,
+    )
 }
 
 /// Has due mails delivered.
@@ -190,6 +214,16 @@ impl SendReconciler {
             Ok(message) => message,
             Err(why) => return Outcome::Refused(why),
         };
+        let span = span(mail);
+        let outcome = self.hand_over(mail, message).instrument(span.clone()).await;
+        span.record("outcome", outcome.word());
+        if let Outcome::Refused(why) | Outcome::Later(why) = &outcome {
+            span.record("error", why);
+        }
+        outcome
+    }
+
+    async fn hand_over(&self, mail: &Mail, message: Message) -> Outcome {
         match tokio::time::timeout(TIME_OUT, self.server.transport.send(message)).await {
             Ok(Ok(_)) => Outcome::Sent,
             Ok(Err(error)) if error.is_permanent() && mail.tries >= REFUSED_MAX => {

@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -17,17 +17,19 @@ use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, spki::der::pem::LineEnding},
 };
+use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, decode, decode_header, encode};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use super::{Principal, claims, claims::Claims, invalid};
 use crate::Problem;
 
 const ISSUER: &str = "banyan";
 const AUDIENCE: &str = "banyan-api";
-/// Who sends tokens of unknown keys makes the shop look at its files no more often than this.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What the seal's key is made for, so that no signature of a token is ever one.
+const SEALS: &[u8] = b"banyan seals";
+/// Half of a SHA-256: nobody has as many tries as it would take to find one.
+const SEAL_BYTES: usize = 16;
 
 /// Why there is no key or no valid token.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +65,20 @@ struct Shared {
 struct Ring {
     current: Key,
     previous: Option<Key>,
-    looked: Instant,
+    /// What the current key's file was when it was read.
+    stamp: Option<Stamp>,
 }
+
+/// Another file under the same name has another: its number, and when it was written and named, to the nanosecond.
+type Stamp = (u64, [i64; 4]);
 
 #[derive(Clone)]
 struct Key {
     id: String,
     sign: EncodingKey,
     check: DecodingKey,
+    /// Seals what the shop will be shown again; made of the same secret.
+    seal: [u8; 32],
 }
 
 impl Keys {
@@ -133,37 +141,61 @@ impl Keys {
         claims::principal(token.claims.role, token.claims.sub)
     }
 
-    /// The key of this id; looks at the files again for one that is not known, since a rotation may have come.
-    fn find(&self, id: &str) -> Option<DecodingKey> {
+    /// A seal on what this shop gives away and will be shown again, such as where a list goes on: nobody else makes one.
+    #[must_use]
+    pub fn seal(&self, message: &[u8]) -> [u8; SEAL_BYTES] {
         let ring = self.0.ring.read().unwrap_or_else(PoisonError::into_inner);
-        let found = ring.find(id);
-        let look_again = found.is_none() && ring.looked.elapsed() >= LOOK_AGAIN;
+        let whole = ring.current.seals(message).finalize().into_bytes();
+        std::array::from_fn(|at| whole[at])
+    }
+
+    /// Whether one of the keys that count sealed this message so. Compares in constant time.
+    #[must_use]
+    pub fn is_sealed(&self, message: &[u8], seal: &[u8]) -> bool {
+        let fits = |key: &Key| key.seals(message).verify_truncated_left(seal).is_ok();
+        seal.len() == SEAL_BYTES && self.look(|ring| ring.keys().any(fits).then_some(())).is_some()
+    }
+
+    /// The key of this id.
+    fn find(&self, id: &str) -> Option<DecodingKey> {
+        self.look(|ring| ring.keys().find(|key| key.id == id).map(|key| key.check.clone()))
+    }
+
+    /// What is found among the keys; what is not, once more among those of now, since a rotation may have come. The files are
+    /// read only when there is another one, so that who sends what was never ours makes nobody read.
+    fn look<T>(&self, find: impl Fn(&Ring) -> Option<T>) -> Option<T> {
+        let ring = self.0.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let (found, stamp) = (find(&ring), ring.stamp);
         drop(ring);
-        if !look_again {
+        if found.is_some() || stamp_of(&self.0.path) == stamp {
             return found;
         }
         let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
-        match Ring::read(&self.0.path) {
-            Ok(read) => *ring = read,
-            Err(error) => {
-                tracing::error!(%error, "the token keys cannot be read again; those in hand still count");
-                ring.looked = Instant::now();
+        let now = stamp_of(&self.0.path);
+        if ring.stamp != now {
+            match Ring::read(&self.0.path) {
+                Ok(read) => *ring = read,
+                Err(error) => {
+                    tracing::error!(%error, "the token keys cannot be read again; those in hand still count");
+                    ring.stamp = now;
+                }
             }
         }
-        ring.find(id)
+        find(&ring)
     }
 }
 
 impl Ring {
     fn read(path: &Path) -> Result<Self, TokenError> {
+        // Before the rest: a rotation in the middle of it is noticed the next time.
+        let stamp = stamp_of(path);
         let previous = previous(path);
         let previous = if previous.exists() { Some(Key::read(&previous)?) } else { None };
-        Ok(Self { current: Key::read(path)?, previous, looked: Instant::now() })
+        Ok(Self { current: Key::read(path)?, previous, stamp })
     }
 
-    fn find(&self, id: &str) -> Option<DecodingKey> {
-        let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        keys.find(|key| key.id == id).map(|key| key.check.clone())
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 }
 
@@ -179,8 +211,25 @@ impl Key {
         let public = public.to_public_key_pem(LineEnding::LF).map_err(|_| wrong())?;
         let sign = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| wrong())?;
         let check = DecodingKey::from_ed_pem(public.as_bytes()).map_err(|_| wrong())?;
-        Ok(Self { id, sign, check })
+        Ok(Self { id, sign, check, seal: Self::mac(key.as_bytes(), SEALS).finalize().into_bytes().into() })
     }
+
+    fn seals(&self, message: &[u8]) -> Hmac<Sha256> {
+        Self::mac(&self.seal, message)
+    }
+
+    fn mac(key: &[u8; 32], message: &[u8]) -> Hmac<Sha256> {
+        // Of 32 bytes, or any other length, HMAC makes a key.
+        let mac = <Hmac<Sha256> as Mac>::new_from_slice(key);
+        let mut mac = mac.unwrap_or_else(|_| unreachable!("a key of any length is one"));
+        mac.update(message);
+        mac
+    }
+}
+
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]))
 }
 
 fn previous(path: &Path) -> PathBuf {

@@ -86,8 +86,13 @@ fn address(request: &Request) -> Option<std::net::IpAddr> {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
-    let text =
-        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    let mut said = headers.get_all(header::AUTHORIZATION).iter();
+    let text = said.next().and_then(|value| value.to_str().ok()).ok_or_else(missing)?;
+    if said.next().is_some() {
+        // Whoever stands between may have believed the other.
+        let detail = "send one Authorization header";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "token_repeated", detail));
+    }
     let (scheme, token) = text.split_once(' ').ok_or_else(missing)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
 }

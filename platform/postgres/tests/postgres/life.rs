@@ -54,8 +54,19 @@ async fn a_copy_taken_while_it_works_is_a_cluster_again() {
     let cluster = scratch.start().await.unwrap();
     tell(&cluster, "CREATE TABLE t AS SELECT 7 AS n").await;
     let (data_dir, file) = (cluster.data_dir().to_owned(), cluster.data_dir().with_extension("backup"));
+    // A backup was killed, another is under way, and somebody has a file of that kind.
+    let beside = |name: &str| data_dir.with_file_name(name);
+    let (killed, under_way, theirs) =
+        (beside(".data.backup.banyan-backup"), beside(".b.banyan-backup"), beside(".c.partial"));
+    for path in [&killed, &under_way, &theirs] {
+        fs::write(path, "half").unwrap();
+    }
+    let held = fs::File::open(&under_way).unwrap();
+    held.lock().unwrap();
     assert!(backup(&data_dir, &file).await.unwrap() > 10 << 20);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let kept = [&killed, &under_way, &theirs].map(|path| path.exists());
+    assert_eq!(kept, [false, true, true], "what a killed one left is gone, and nothing else");
     assert!(backup(&data_dir, &file).await.is_err(), "a backup is never written over");
     tell(&cluster, "UPDATE t SET n = 8").await;
     assert!(restore(&file, &data_dir).await.is_err(), "nor is a data directory");

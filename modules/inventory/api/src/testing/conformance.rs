@@ -54,7 +54,16 @@ pub async fn conformance(on: &dyn UnderTest) {
 
 async fn stock(on: &dyn UnderTest, name: &str, quantity: i64) {
     let booked = on.port().receive(context(), vec![receipt(name, &[(name, quantity)])]).await;
-    assert_eq!(booked, [Answer::Done(StockReceived { repeated: false })], "{name}");
+    assert_eq!(was_booked(&booked), [Some(false)], "{name}");
+}
+
+/// Of each that was booked, whether it was before.
+fn was_booked(answers: &[Answer<StockReceived>]) -> Vec<Option<bool>> {
+    let repeated = |answer: &Answer<StockReceived>| match answer {
+        Answer::Done(StockReceived { repeated, .. }) => Some(*repeated),
+        _ => None,
+    };
+    answers.iter().map(repeated).collect()
 }
 
 async fn hold(on: &dyn UnderTest, order: OrderId, attempt: u32, of: &[(&str, i64)]) -> Answer<StockReserved> {
@@ -285,18 +294,17 @@ async fn what_was_shipped_is_not_given_back(on: &dyn UnderTest) {
 }
 
 async fn a_delivery_is_booked_once(on: &dyn UnderTest) {
-    let booked = |repeated| Answer::Done(StockReceived { repeated });
     let (of, other) = ([("came-1", 2), ("came-2", 3)], [("came-1", 2), ("came-2", 4)]);
     let turned = [("came-2", 3), ("came-1", 2)];
     let batch = || vec![receipt("came", &of), receipt("came", &turned), receipt("came", &other)];
     let first = on.port().receive(context(), batch()).await;
-    assert_eq!(first[..2], [booked(false), booked(true)]);
+    assert_eq!(was_booked(&first), [Some(false), Some(true), None]);
     assert_eq!(code(&first[2]), refusals::KEY_REUSED);
     let again = on.port().receive(context(), batch()).await;
-    assert_eq!(again[..2], [booked(true), booked(true)]);
+    assert_eq!(was_booked(&again), [Some(true), Some(true), None]);
     assert_eq!(code(&again[2]), refusals::KEY_REUSED);
     let more = on.port().receive(context(), vec![receipt("came-again", &of)]).await;
-    assert_eq!(more, [booked(false)]);
+    assert_eq!(was_booked(&more), [Some(false)]);
     check(on, "came-1", [4, 0, 0]).await;
     check(on, "came-2", [6, 0, 0]).await;
 }

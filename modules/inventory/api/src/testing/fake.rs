@@ -12,7 +12,7 @@ use banyan_kernel::{
 
 use crate::{
     ConfirmReservation, Inventory, ReceiveStock, ReleaseStock, ReservationConfirmed, ReserveStock,
-    StockLevel, StockReceived, StockReleased, StockReserved, refusals,
+    StockLevel, StockReceived, StockReleased, StockReserved, Told, refusals,
 };
 
 /// Does what the real one does, without a database and without events.
@@ -264,7 +264,9 @@ impl Books {
             item.lines.iter().map(|line| (line.sku.clone(), line.quantity.get())).collect();
         let receipt = (lines, item.place.clone());
         match self.receipts.get(&item.key) {
-            Some(first) if *first == receipt => return Answer::Done(StockReceived { repeated: true }),
+            Some(first) if *first == receipt => {
+                return Answer::Done(StockReceived { repeated: true, told: Told::default() });
+            }
             Some(_) => return Answer::rejected(refusals::KEY_REUSED, "this key came before"),
             None => {}
         }
@@ -283,7 +285,7 @@ impl Books {
             level.place = place.clone().unwrap_or(level.place.clone());
         }
         self.receipts.insert(item.key.clone(), (lines, place));
-        Answer::Done(StockReceived { repeated: false })
+        Answer::Done(StockReceived { repeated: false, told: Told::default() })
     }
 }
 

@@ -5,6 +5,7 @@ mod conformance;
 mod events;
 mod facts;
 mod poison;
+mod public_count;
 mod shipped;
 mod statements;
 mod stock_keeping;

@@ -1,13 +1,15 @@
 //! What staff find, where stock went, and what the public is told.
 
-use banyan_bus::{Consumer, OutboxSource, Source};
+use std::sync::Arc;
+
+use banyan_bus::{Consumer, Feed, OutboxSource, Source};
 use banyan_kernel::{Answer, SLOTS};
 use banyan_store::Position;
 use inventory_api::{
     AdjustStock, Adjusted, Finding, Inventory as _, StockKeeping as _, StockMovement, refusals,
     testing::{confirm, context, order, receipt, release, reserve, sku},
 };
-use inventory_core::PublicStockConsumer;
+use inventory_core::PublicStock;
 
 use crate::world::World;
 
@@ -21,7 +23,7 @@ async fn adjust(world: &World, wish: AdjustStock) -> Answer<Adjusted> {
 
 fn booked(answer: Answer<Adjusted>) -> (i64, bool) {
     match answer {
-        Answer::Done(Adjusted { quantity, repeated }) => (quantity, repeated),
+        Answer::Done(Adjusted { quantity, repeated, .. }) => (quantity, repeated),
         other => panic!("{other:?}"),
     }
 }
@@ -96,7 +98,7 @@ async fn an_adjustment_that_was_taken_away_is_named() {
 
 async fn apply_all(world: &World, from: Position) -> Position {
     let (source, consumer) =
-        (OutboxSource::new(world.store.clone()), PublicStockConsumer::new(world.store.clone()));
+        (OutboxSource::new(world.store.clone()), Feed::new(Arc::new(PublicStock::new(world.store.clone()))));
     let slots: Vec<u16> = (0..SLOTS).collect();
     let page = source.page(from, &slots, 500).await.expect("a page");
     let batch: Vec<_> = page.events.into_iter().map(|(_, event)| event).collect();
@@ -122,7 +124,7 @@ async fn until_told(world: &World) {
 }
 
 async fn public(world: &World) -> (i64, banyan_kernel::Timestamp) {
-    match world.inventory.availability(vec![sku("A")]).await {
+    match world.inventory.availability(vec![sku("A")], Vec::new()).await {
         Answer::Done(told) => (told[0].available, told[0].as_of.expect("a movement")),
         other => panic!("{other:?}"),
     }
