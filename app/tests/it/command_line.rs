@@ -250,7 +250,7 @@ fn run_has_defaults_of_its_own_and_both_are_shown() {
     let aligned = |row: &&str| {
         row.is_char_boundary(column) && row[..column].ends_with("  ") && !row[column..].starts_with(' ')
     };
-    assert!(rows.len() > 20 && rows.iter().all(|row| aligned(row)), "{text}");
+    assert!(rows.len() > 20 && rows.iter().all(aligned), "{text}");
     check(&run(&["config", "--for", "audit"]), 2, "serve, run");
 }
 
