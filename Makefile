@@ -4,7 +4,7 @@ EVERYTHING := --workspace --target-dir target/everything
 export CARGO_TERM_COLOR ?= auto
 CI_LOAD ?= 4
 
-.PHONY: help run test kafka edit check deny chaos lab bench replay-full reset clean
+.PHONY: help run test kafka edit check apart deny chaos lab bench replay-full reset clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ check: ## Format, lints as errors, documentation without warnings
 	cargo fmt --all --check
 	cargo clippy $(EVERYTHING) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(EVERYTHING) --no-deps --document-private-items --quiet
+
+apart: ## The shop compiles without the modules that may be elsewhere
+	cargo check -p banyan --lib --no-default-features --target-dir target/everything
 
 deny: ## Licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo deny --all-features check --hide-inclusion-graph bans licenses sources

@@ -12,14 +12,16 @@ use banyan_net::outbound::{self, Callee};
 use banyan_store::{Schema, Store, StoreError, role_of, role_password, sqlx::postgres::PgConnectOptions};
 use catalog_api::Catalog;
 use catalog_core::{CachedCatalog, ProductCache};
-use inventory_api::Inventory;
+use inventory_api::{Inventory, StockFacts, StockKeeping};
+use inventory_http::HttpInventory;
 pub use notifications_core::{MailServer, MailServerError};
 use orders_core::{DriveConfig, Ports};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    config::Outside,
+    config::{Elsewhere, Outside},
     faults::{FaultBook, FaultyInventory},
     staff_log::{self, StaffLog},
 };
@@ -29,29 +31,39 @@ const SOFT_WAIT: Duration = Duration::from_millis(75);
 /// Batches of orders under way at once: enough that the database works while others wait for a gateway.
 const BATCHES: usize = 10;
 
-/// Every module's schema.
+/// The schema of every module that is here.
 #[must_use]
-pub fn schemas() -> Vec<Schema> {
-    vec![
+pub fn schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
+    let mut schemas = vec![
         catalog_core::schema(),
+        #[cfg(feature = "inventory")]
         inventory_core::schema(),
         notifications_core::schema(),
         orders_core::schema(),
         payments_core::schema(),
         shipping_core::schema(),
-    ]
+    ];
+    schemas.retain(|schema| !elsewhere.has(schema.name));
+    schemas
 }
 
 /// All that is prepared: the modules' schemas, and the edge's own.
 #[must_use]
-pub fn all_schemas() -> Vec<Schema> {
-    let mut schemas = schemas();
+pub fn all_schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
+    let mut schemas = schemas(elsewhere);
     schemas.push(staff_log::schema());
     schemas
 }
 
+/// Connections to the schema of a module that is elsewhere: to know which database it is, and no more.
+const SHARED_CONNECTIONS: u32 = 2;
+
 /// Each module's store under its own role.
-pub struct Stores(BTreeMap<&'static str, Store>);
+pub struct Stores {
+    own: BTreeMap<&'static str, Store>,
+    /// Of modules that are elsewhere, on the same database.
+    shared: BTreeMap<&'static str, Store>,
+}
 
 impl Stores {
     /// Pools of at most `connections` each, on the administrator's database. Nothing is connected yet.
@@ -61,26 +73,36 @@ impl Stores {
         password: &str,
         connections: u32,
         clock: &Arc<dyn Clock>,
+        elsewhere: &Elsewhere,
     ) -> Self {
-        let store = |schema: Schema| {
-            let options = administrator.clone().username(&role_of(schema.name));
-            let options = match role_password(password, schema.name) {
+        let store = |name: &'static str, connections: u32| {
+            let options = administrator.clone().username(&role_of(name));
+            let options = match role_password(password, name) {
                 Some(password) => options.password(&password),
                 None => options,
             };
-            (schema.name, Store::new(options, schema.name, connections, clock.clone()))
+            (name, Store::new(options, name, connections, clock.clone()))
         };
-        Self(all_schemas().into_iter().map(store).collect())
+        Self {
+            own: all_schemas(elsewhere).iter().map(|schema| store(schema.name, connections)).collect(),
+            shared: elsewhere.names().map(|name| store(name, SHARED_CONNECTIONS)).collect(),
+        }
     }
 
     fn of(&self, module: &str) -> Store {
-        self.0[module].clone()
+        self.own[module].clone()
     }
 
-    /// All of them.
+    /// Of a module that is elsewhere.
+    #[must_use]
+    pub fn shared(&self, module: &str) -> Option<Store> {
+        self.shared.get(module).cloned()
+    }
+
+    /// All that modules of this process work in.
     #[must_use]
     pub fn all(&self) -> Vec<Store> {
-        self.0.values().cloned().collect()
+        self.own.values().cloned().collect()
     }
 
     /// Begins a new incarnation of every schema: what the database told is not continued but told anew, since it was
@@ -89,7 +111,7 @@ impl Stores {
     /// # Errors
     /// As any statement.
     pub async fn raise_epochs(&self) -> Result<(), StoreError> {
-        for store in self.0.values() {
+        for store in self.own.values().chain(self.shared.values()) {
             let epoch = store.fence().raise().await?;
             tracing::warn!(schema = store.schema(), epoch, "a restored database: its epoch is raised");
         }
@@ -111,7 +133,8 @@ impl Stores {
     /// How many connections all pools take together at most.
     #[must_use]
     pub fn connections(&self, each: u32) -> u32 {
-        each * u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+        let count = |stores: &BTreeMap<_, _>| u32::try_from(stores.len()).unwrap_or(u32::MAX);
+        each * count(&self.own) + SHARED_CONNECTIONS * count(&self.shared)
     }
 }
 
@@ -125,7 +148,11 @@ pub struct Shop {
     /// Orders.
     pub orders: Arc<orders_core::Orders>,
     /// Inventory, as it is.
-    pub inventory: Arc<inventory_core::Inventory>,
+    pub inventory: Arc<dyn Inventory>,
+    /// What staff and the public ask of it.
+    pub stock_keeping: Arc<dyn StockKeeping>,
+    /// What the audit asks of it.
+    pub stock_facts: Arc<dyn StockFacts>,
     /// Payments.
     pub payments: Arc<payments_core::Payments>,
     /// Shipping.
@@ -209,6 +236,51 @@ pub struct Settings {
     pub mail_server: Option<MailServer>,
     /// After how long an order that is not ended is called late.
     pub late: Duration,
+    /// Which modules are elsewhere.
+    pub elsewhere: Elsewhere,
+    /// The way to inventory, where it is one of them.
+    pub inventory: Option<Arc<HttpInventory>>,
+}
+
+/// Inventory, here or elsewhere, and what works for it in this process.
+struct StockRoom {
+    inventory: Arc<dyn Inventory>,
+    keeping: Arc<dyn StockKeeping>,
+    facts: Arc<dyn StockFacts>,
+    consumers: Vec<Arc<dyn Consumer>>,
+    read_models: Vec<Arc<dyn ReadModel>>,
+    reconcilers: Vec<Reconciler>,
+}
+
+impl StockRoom {
+    fn elsewhere(way: Arc<HttpInventory>) -> Self {
+        Self {
+            inventory: way.clone(),
+            keeping: way.clone(),
+            facts: way,
+            consumers: Vec::new(),
+            read_models: Vec::new(),
+            reconcilers: Vec::new(),
+        }
+    }
+
+    #[cfg(feature = "inventory")]
+    fn here(stores: &Stores) -> Self {
+        let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
+        Self {
+            consumers: vec![Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone()))],
+            read_models: vec![Arc::new(inventory_core::PublicStock::new(inventory.store().clone()))],
+            reconcilers: vec![expiry(&inventory)],
+            inventory: inventory.clone(),
+            keeping: inventory.clone(),
+            facts: inventory,
+        }
+    }
+
+    #[cfg(not(feature = "inventory"))]
+    fn here(_: &Stores) -> Self {
+        unreachable!("a start without inventory is refused")
+    }
 }
 
 /// Wires the shop; with it comes what runs by itself. With a `fault_book`, the saga reaches inventory over a bad line.
@@ -226,38 +298,41 @@ pub fn compose(
     let (gateway, carrier) =
         (callee(&outside.address, &outside.secret), callee(&outside.carrier.0, &outside.carrier.1));
     let catalog = catalog_core::Catalog::new(stores.of(catalog_api::NAME));
-    let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
+    let answers_again = settings.inventory.as_ref().map(|way| way.0.closed());
+    let stock_room = match settings.inventory {
+        Some(way) => StockRoom::elsewhere(way),
+        None => StockRoom::here(stores),
+    };
     let payments = payments_core::Payments::new(stores.of(payments_api::NAME), gateway);
     let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), carrier);
     let notifications = notifications_core::Notifications::new(stores.of(notifications_api::NAME));
     let (mails, is_sent) = (notifications.store().clone(), settings.mail_server.is_some());
-    let read_models = read_models(&stores.of(orders_api::NAME), inventory.store());
+    let read_models = read_models(&stores.of(orders_api::NAME), stock_room.read_models);
     let reached: Arc<dyn Inventory> = match fault_book {
-        Some(book) => Arc::new(FaultyInventory::new(inventory.clone(), book)),
-        None => inventory.clone(),
+        Some(book) => Arc::new(FaultyInventory::new(stock_room.inventory.clone(), book)),
+        None => stock_room.inventory.clone(),
     };
     let parts = swap(Parts {
         ports: Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() },
         catalog,
         consumers: [
-            Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone())) as Arc<dyn Consumer>,
+            Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)) as Arc<dyn Consumer>,
             Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
-            Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
             Arc::new(notifications_core::NewsConsumer::of_refunds(mails.clone(), is_sent)),
             Arc::new(notifications_core::NewsConsumer::of_deliveries(mails.clone(), is_sent)),
         ]
         .into_iter()
+        .chain(stock_room.consumers)
         .chain(read_models.iter().map(|model| Arc::new(Feed::new(model.clone())) as Arc<dyn Consumer>))
         .collect(),
-        sources: sources(stores),
+        sources: sources(stores, &settings.elsewhere),
     });
     let product_cache = Arc::new(ProductCache::new(CacheLimits::default(), CachedCatalog::bytes));
     let catalog = CachedCatalog::new(parts.catalog.clone(), product_cache.clone());
     let orders = orders_core::Orders::new(stores.of(orders_api::NAME), catalog.clone());
     let config = DriveConfig { hold: settings.hold, batches: BATCHES, ..DriveConfig::default() };
     let mut reconcilers = vec![
-        expiry(&inventory),
-        saga(orders.saga(parts.ports.clone(), config)),
+        saga(orders.saga(parts.ports.clone(), config), answers_again),
         outbound(payments.intents()),
         outbound(payments.refund_intents()),
         outbound(payments.looks()),
@@ -265,8 +340,9 @@ pub fn compose(
         parcel_tracking(&shipping),
         late_orders(mails, settings.late, is_sent),
     ];
+    reconcilers.extend(stock_room.reconcilers);
     reconcilers.extend(settings.mail_server.map(|server| mail(&notifications, server)));
-    let modules = modules(stores, &parts, reconcilers);
+    let modules = modules(stores, &parts, reconcilers, &settings.elsewhere);
     let Parts { consumers, sources, .. } = parts;
     let bus = Arc::new(LocalBus::new(sources.clone(), instance));
     (
@@ -274,7 +350,9 @@ pub fn compose(
             catalog,
             product_cache,
             orders,
-            inventory,
+            inventory: stock_room.inventory,
+            stock_keeping: stock_room.keeping,
+            stock_facts: stock_room.facts,
             payments,
             shipping,
             notifications,
@@ -288,16 +366,14 @@ pub fn compose(
 }
 
 /// The views that can be folded again.
-fn read_models(orders: &Store, inventory: &Store) -> Vec<Arc<dyn ReadModel>> {
-    vec![
-        Arc::new(inventory_core::PublicStock::new(inventory.clone())),
-        Arc::new(orders_core::OrderList::new(orders.clone())),
-        Arc::new(orders_core::SalesByHour::new(orders.clone())),
-    ]
+fn read_models(orders: &Store, stock: Vec<Arc<dyn ReadModel>>) -> Vec<Arc<dyn ReadModel>> {
+    let list: Arc<dyn ReadModel> = Arc::new(orders_core::OrderList::new(orders.clone()));
+    let sales: Arc<dyn ReadModel> = Arc::new(orders_core::SalesByHour::new(orders.clone()));
+    stock.into_iter().chain([list, sales]).collect()
 }
 
 /// Each module's outbox, in the order of [`schemas`]; orders tell from their event table, and their own read models hear all of it.
-fn sources(stores: &Stores) -> Vec<Arc<dyn Source>> {
+fn sources(stores: &Stores, elsewhere: &Elsewhere) -> Vec<Arc<dyn Source>> {
     let source = |schema: Schema| -> Arc<dyn Source> {
         match schema.name {
             orders_api::NAME => Arc::new(orders_core::OrdersSource::new(stores.of(schema.name))),
@@ -305,12 +381,17 @@ fn sources(stores: &Stores) -> Vec<Arc<dyn Source>> {
         }
     };
     let history: Arc<dyn Source> = Arc::new(orders_core::OrdersSource::history(stores.of(orders_api::NAME)));
-    schemas().into_iter().map(source).chain([history]).collect()
+    schemas(elsewhere).into_iter().map(source).chain([history]).collect()
 }
 
 /// Every module with its part of what tells, hears and runs by itself.
-fn modules(stores: &Stores, parts: &Parts, reconcilers: Vec<Reconciler>) -> Vec<Module> {
-    let mut modules: Vec<Module> = schemas()
+fn modules(
+    stores: &Stores,
+    parts: &Parts,
+    reconcilers: Vec<Reconciler>,
+    elsewhere: &Elsewhere,
+) -> Vec<Module> {
+    let mut modules: Vec<Module> = schemas(elsewhere)
         .into_iter()
         .zip(&parts.sources)
         .map(|(schema, source)| Module {
@@ -335,12 +416,18 @@ fn modules(stores: &Stores, parts: &Parts, reconcilers: Vec<Reconciler>) -> Vec<
     modules
 }
 
-fn saga(saga: orders_core::SagaReconciler) -> Reconciler {
+/// Whose orders wait for a module that is elsewhere are woken when that answers again.
+fn saga(saga: orders_core::SagaReconciler, answers_again: Option<watch::Receiver<u64>>) -> Reconciler {
+    let saga = match answers_again {
+        Some(answers_again) => saga.woken_by(answers_again),
+        None => saga,
+    };
     Reconciler::new(orders_core::SagaReconciler::<orders_core::PostgresLog>::GROUP, |held, stop| {
         saga.run(held, stop)
     })
 }
 
+#[cfg(feature = "inventory")]
 fn expiry(inventory: &inventory_core::Inventory) -> Reconciler {
     let reconciler = inventory_core::ExpiryReconciler::new(inventory.store().clone());
     Reconciler::new(inventory_core::GROUP, |held, stop| reconciler.run(held, stop))

@@ -40,6 +40,55 @@ pub struct Config {
     pub oidc: Option<OidcConfig>,
     /// How many requests one may make.
     pub rates: Rates,
+    /// Modules that are processes of their own.
+    pub elsewhere: Elsewhere,
+}
+
+/// Modules that are processes of their own, on the same database: where.
+#[derive(Clone, Debug, Default)]
+pub struct Elsewhere {
+    /// Inventory.
+    pub inventory: Option<Addresses>,
+}
+
+/// Where the instances of a module are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// At these base addresses.
+    Fixed(Vec<String>),
+    /// At whatever the name resolves to, at that port.
+    Dns(String, u16),
+}
+
+impl Elsewhere {
+    /// The modules' names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.inventory.iter().map(|_| inventory_api::NAME)
+    }
+
+    /// Whether this module is one of them.
+    #[must_use]
+    pub fn has(&self, module: &str) -> bool {
+        self.names().any(|name| name == module)
+    }
+}
+
+impl std::str::FromStr for Addresses {
+    type Err = String;
+
+    /// `http://HOST:PORT`, several joined by commas; or `dns://HOST:PORT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let no_port = || format!("{text} is no dns://HOST:PORT");
+        if let Some(name) = text.strip_prefix("dns://") {
+            let (host, port) = name.rsplit_once(':').ok_or_else(no_port)?;
+            return Ok(Self::Dns(host.to_owned(), port.parse().map_err(|_| no_port())?));
+        }
+        let address = |one: &str| match one.trim().parse::<reqwest::Url>() {
+            Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(one.trim().to_owned()),
+            _ => Err(format!("{one} is no http://HOST:PORT")),
+        };
+        text.split(',').map(address).collect::<Result<_, _>>().map(Self::Fixed)
+    }
 }
 
 /// How mails leave the house.

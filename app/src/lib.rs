@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cli;
 mod compose;
 pub mod config;
+mod elsewhere;
 mod faults;
 mod observe;
 mod place;

@@ -11,10 +11,12 @@ use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
     Identity, Keys, ServerLimits, TokenError, WebhookSecrets,
     identity::{Limits, Oidc},
+    port::{CheckError, ServiceKey},
 };
 use banyan_postgres::{Cluster, StopMode};
 use banyan_store::{Store, StoreError};
 use futures::future::join_all;
+use inventory_http::HttpInventory;
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -26,6 +28,7 @@ use crate::{
     api::{self, Api, Coalescer, Cursors, Streams, Webhooks},
     compose::{self, MailServer, MailServerError, Settings, Shop, Stores, Swap},
     config::Config,
+    elsewhere,
     faults::FaultBook,
     observe::Observer,
     place::{Place, PlaceError, Running},
@@ -73,6 +76,12 @@ pub enum StartError {
     /// The sandbox.
     #[error("the sandbox did not start: {0}")]
     Sandbox(String),
+    /// A module that is neither in this program nor named.
+    #[error("this program has no {0} of its own, and none is named: set BANYAN_{name}", name = .0.to_uppercase())]
+    Nowhere(&'static str),
+    /// A service that writes another database than this shop's.
+    #[error("the {0} that is named is on another database than this shop: {1}")]
+    OtherDatabase(&'static str, String),
     /// An address.
     #[error("cannot listen on {0}: {1}; choose another with --listen or --admin-listen")]
     Listen(SocketAddr, std::io::Error),
@@ -122,14 +131,23 @@ impl RunningShop {
         let (database, sandbox) = both(tokio::join!(database, sandbox)).await?;
         let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
-        let stores = Stores::new(&database.administrator, &config.database_password, config.pool, &clock);
-        let prepared = database.prepare(&config.database_password, stores.connections(config.pool));
-        if let Err(why) = prepared.await {
-            let_go(Some(database), sandbox).await;
-            return Err(why);
-        }
+        let (password, elsewhere) = (&config.database_password, &config.elsewhere);
+        let stores = Stores::new(&database.administrator, password, config.pool, &clock, elsewhere);
+        let prepared = database.prepare(password, stores.connections(config.pool), elsewhere);
+        let reached = async {
+            prepared.await?;
+            inventory_elsewhere(&config, &place, &stores, &clock).await
+        };
+        let inventory = match reached.await {
+            Ok(inventory) => inventory,
+            Err(why) => {
+                let_go(Some(database), sandbox).await;
+                return Err(why);
+            }
+        };
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
-        let settings = Settings { hold: config.hold, mail_server, late: config.late };
+        let elsewhere = config.elsewhere.clone();
+        let settings = Settings { hold: config.hold, mail_server, late: config.late, elsewhere, inventory };
         let (shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
@@ -202,6 +220,31 @@ impl RunningShop {
     }
 }
 
+/// The way to inventory, where it is elsewhere. One that is there and writes another database ends the start; one that is not there
+/// yet is waited for by its orders.
+async fn inventory_elsewhere(
+    config: &Config,
+    place: &Place,
+    stores: &Stores,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<HttpInventory>>, StartError> {
+    let Some(addresses) = &config.elsewhere.inventory else {
+        let is_here = cfg!(feature = "inventory");
+        return if is_here { Ok(None) } else { Err(StartError::Nowhere(inventory_api::NAME)) };
+    };
+    let key = ServiceKey::open(elsewhere::NAME, &place.path("service-key.pem"), clock.clone())?;
+    let shared = stores.shared(inventory_api::NAME);
+    let way = elsewhere::inventory(addresses, &Arc::new(key), shared)?;
+    match way.0.check_database().await {
+        Ok(()) => Ok(Some(way)),
+        Err(CheckError::Other(why)) => Err(StartError::OtherDatabase(inventory_api::NAME, why)),
+        Err(CheckError::NotNow(why)) => {
+            tracing::warn!(why, "inventory does not answer yet; its orders wait");
+            Ok(Some(way))
+        }
+    }
+}
+
 /// What the public API's handlers work with.
 fn public(
     shop: &Shop,
@@ -220,7 +263,7 @@ fn public(
         orders: shop.orders.clone(),
         catalog: shop.catalog.clone(),
         inventory: shop.inventory.clone(),
-        stock_keeping: shop.inventory.clone(),
+        stock_keeping: shop.stock_keeping.clone(),
         refunds: shop.payments.clone(),
         parcels: shop.shipping.clone(),
         notifications: shop.notifications.clone(),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use banyan_kernel::{Line, OrderId, Timestamp};
-use inventory_core::{ReservationFact, ReservationState};
+use inventory_api::{ReservationFact, ReservationState};
 use notifications_api::Kind;
 use notifications_core::MailFact;
 use orders_api::OrderState;

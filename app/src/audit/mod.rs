@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_kernel::{OrderId, Timestamp};
+use banyan_kernel::{Answer, OrderId, Timestamp};
 use banyan_store::StoreError;
 use futures::TryFutureExt as _;
 use serde::{Deserialize, Serialize};
@@ -103,14 +103,12 @@ impl Audit {
         &mut self,
         name: &str,
         of: &str,
-        found: Result<Vec<T>, StoreError>,
+        found: Result<Vec<T>, Unread>,
     ) -> Result<(), StoreError> {
         match found {
             Ok(found) => found.iter().for_each(|what| self.violated(name, format!("{of}{what}"))),
-            Err(error) if error.is_unreadable() => {
-                self.violated(name, format!("the sums cannot be taken: {error}"));
-            }
-            Err(error) => return Err(error),
+            Err(Unread::Away(error)) => return Err(error),
+            Err(Unread::Garbled(why)) => self.violated(name, format!("the sums cannot be taken: {why}")),
         }
         Ok(())
     }
@@ -162,10 +160,36 @@ pub async fn run(
             format!("the outside's book has a line of no order that could be ours: {line}"),
         );
     }
-    audit.summed("stock", "product ", shop.inventory.stock_violations().await)?;
-    audit.summed("money", "", shop.payments.ledger_violations().await)?;
-    audit.summed("read-model", "", shop.orders.sales_violations().await)?;
+    audit.summed("stock", "product ", told(shop.stock_facts.violations().await))?;
+    audit.summed("money", "", shop.payments.ledger_violations().await.map_err(Unread::from))?;
+    audit.summed("read-model", "", shop.orders.sales_violations().await.map_err(Unread::from))?;
     Ok(audit)
+}
+
+/// Why a module's facts could not be had.
+enum Unread {
+    /// Later they may be.
+    Away(StoreError),
+    /// What they are made of is not what it should be.
+    Garbled(String),
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        if error.is_unreadable() { Self::Garbled(error.to_string()) } else { Self::Away(error) }
+    }
+}
+
+/// What a module says, which may be elsewhere.
+fn told<T>(answer: Answer<T>) -> Result<T, Unread> {
+    let why = match answer {
+        Answer::Done(told) => return Ok(told),
+        Answer::Broken(why) => return Err(Unread::Garbled(why)),
+        Answer::Unavailable(why) => why,
+        Answer::Pending => "it is still looking".to_owned(),
+        Answer::Rejected(refusal) => refusal.detail,
+    };
+    Err(Unread::Away(StoreError::Unavailable(why)))
 }
 
 /// As [`gather`], but for what cannot be read: the order it is about is named, and hides no other.
@@ -180,11 +204,14 @@ async fn read(
     while let Some((after, upto)) = ranges.pop() {
         match (gather(shop, after, upto).await, halfway(after, upto)) {
             (Ok(facts), _) => chunk.extend(facts),
-            (Err((_, error)), _) if !error.is_unreadable() || unreadable == NAMED_MAX => return Err(error),
+            (Err((_, Unread::Away(error))), _) => return Err(error),
+            (Err((_, Unread::Garbled(why))), _) if unreadable == NAMED_MAX => {
+                return Err(StoreError::Unavailable(format!("too much cannot be read: {why}")));
+            }
             (Err(_), Some(middle)) => ranges.extend([(middle, upto), (after, middle)]),
-            (Err((check, error)), None) => {
+            (Err((check, Unread::Garbled(why))), None) => {
                 unreadable += 1;
-                audit.violated(check, format!("{upto}: what is known of it cannot be read: {error}"));
+                audit.violated(check, format!("{upto}: what is known of it cannot be read: {why}"));
             }
         }
     }
@@ -212,22 +239,18 @@ async fn strangers(shop: &Shop, unplaced: BTreeSet<OrderId>) -> Result<Vec<Order
 
 /// All modules' facts about the orders of one chunk. Orders first: what the others did for an order that is
 /// ended by then is there. An error says which check it keeps from being made.
-async fn gather(
-    shop: &Shop,
-    after: OrderId,
-    upto: OrderId,
-) -> Result<Vec<Facts>, (&'static str, StoreError)> {
+async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>, (&'static str, Unread)> {
     fn of(all: &mut BTreeMap<OrderId, Facts>, order: OrderId) -> &mut Facts {
         all.entry(order).or_insert_with(|| Facts::of(order))
     }
     let mut all = BTreeMap::new();
-    let blinds = |check: &'static str| move |error: StoreError| (check, error);
+    let blinds = |check: &'static str| move |error: StoreError| (check, Unread::from(error));
     for fact in shop.orders.facts(after, upto).await.map_err(blinds("chain"))? {
         let facts = of(&mut all, fact.id);
         facts.order = Some(fact);
     }
     let (reservations, payments, shipments, mails) = tokio::try_join!(
-        shop.inventory.facts(after, upto).map_err(blinds("stock")),
+        async { told(shop.stock_facts.facts(after, upto).await).map_err(|unread| ("stock", unread)) },
         shop.payments.facts(after, upto).map_err(blinds("money")),
         shop.shipping.facts(after, upto).map_err(blinds("once")),
         shop.notifications.facts(after, upto).map_err(blinds("once")),

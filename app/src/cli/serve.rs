@@ -10,7 +10,7 @@ use clap::Args;
 use super::{Common, stop::StopSignals};
 use crate::{
     compose::{MailServer, Swap},
-    config::{Config, MailConfig, Outside, Rates},
+    config::{Addresses, Config, Elsewhere, MailConfig, Outside, Rates},
     shop::{RunningShop, StartError},
 };
 
@@ -80,6 +80,10 @@ pub(crate) struct ServeArgs {
     /// Where its keys are (a JWK set): https, or http on loopback.
     #[arg(long, env = "BANYAN_OIDC_JWKS", requires = "oidc_issuer", value_name = "URL")]
     oidc_jwks: Option<String>,
+    /// Where inventory is, if it is a process of its own on the same database: `http://HOST:PORT`, several joined by commas, or
+    /// `dns://HOST:PORT`. It must know the key in the data folder's `service-key.pub.pem`.
+    #[arg(long, env = "BANYAN_INVENTORY", value_name = "ADDRESSES")]
+    inventory: Option<Addresses>,
 }
 
 impl ServeArgs {
@@ -116,6 +120,7 @@ impl ServeArgs {
                 principal: RatePerSecond(self.rate_principal),
                 address: RatePerSecond(self.rate_address),
             },
+            elsewhere: Elsewhere { inventory: self.inventory.clone() },
         })
     }
 

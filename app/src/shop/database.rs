@@ -4,7 +4,11 @@ use banyan_postgres::{Cluster, ClusterConfig, StopMode, find_for};
 use banyan_store::sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::StartError;
-use crate::{compose, config::Config, place::Place};
+use crate::{
+    compose,
+    config::{Config, Elsewhere},
+    place::Place,
+};
 
 const NAME: &str = "banyan";
 const ALLOWED: &str = "select current_setting('max_connections')::int4 \
@@ -33,7 +37,12 @@ impl Database {
     }
 
     /// Checks the budget of connections, then schemas, roles and migrations.
-    pub(super) async fn prepare(&self, password: &str, wanted: u32) -> Result<(), StartError> {
+    pub(super) async fn prepare(
+        &self,
+        password: &str,
+        wanted: u32,
+        elsewhere: &Elsewhere,
+    ) -> Result<(), StartError> {
         let unavailable = |error: banyan_store::sqlx::Error| StartError::Prepare(error.into());
         let mut connection = PgConnection::connect_with(&self.administrator).await.map_err(unavailable)?;
         let allowed: i32 = banyan_store::sqlx::query_scalar(ALLOWED)
@@ -44,7 +53,7 @@ impl Database {
         if wanted + SPARE > allowed {
             return Err(StartError::Connections { allowed, wanted: wanted + SPARE });
         }
-        banyan_store::prepare(&self.administrator, password, &compose::all_schemas()).await?;
+        banyan_store::prepare(&self.administrator, password, &compose::all_schemas(elsewhere)).await?;
         Ok(())
     }
 

@@ -32,6 +32,10 @@ enum Kind {
     Root,
     Contract,
     Core,
+    /// A contract by HTTP.
+    Http,
+    /// A module's own process.
+    Service,
     Platform,
     Sandbox,
 }
@@ -53,6 +57,8 @@ fn members() -> BTreeMap<String, Member> {
             ["app" | "lab"] => Kind::Root,
             ["modules", _, "api"] => Kind::Contract,
             ["modules", _, "core"] => Kind::Core,
+            ["extracted", _, "http"] => Kind::Http,
+            ["extracted", _, "service"] => Kind::Service,
             ["platform", _] => Kind::Platform,
             ["sandbox"] => Kind::Sandbox,
             _ => panic!("{folder} has no place in the tree of ARCHITECTURE.md"),
@@ -104,13 +110,51 @@ fn a_core_knows_contracts_and_the_platform_and_no_other_core() {
 #[test]
 fn only_composition_roots_know_cores_and_only_lab_knows_the_app() {
     let all = members();
-    for member in all.values().filter(|member| !ROOTS.contains(&member.name.as_str())) {
+    let composes = |member: &&Member| ROOTS.contains(&member.name.as_str()) || member.kind == Kind::Service;
+    for member in all.values().filter(|member| !composes(member)) {
         for (name, kind) in inner(&all, &member.normal) {
             assert!(kind != Kind::Core && kind != Kind::Root, "{} depends on {name}", member.name);
         }
     }
     let lab = all.values().find(|member| member.normal.contains("banyan-lab"));
     assert!(lab.is_none(), "nothing but dev-dependencies points to lab");
+}
+
+/// Who calls a module that is elsewhere links its contract and the page of calls, and nothing that could do the work itself.
+#[test]
+fn a_contract_by_http_stands_on_the_contract_alone_and_never_on_a_core() {
+    let all = members();
+    for member in all.values().filter(|member| member.kind == Kind::Http) {
+        let own = format!("{}-api", module(&member.name));
+        let names: BTreeSet<String> = inner(&all, &member.normal).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            BTreeSet::from([own, "banyan-kernel".to_owned(), "banyan-net".to_owned()]),
+            "{}",
+            member.name
+        );
+    }
+}
+
+/// A service is one core behind one port. It reads what others tell from the database that it shares with them, and orders tell from
+/// a table that only their own reader understands.
+#[test]
+fn a_service_is_one_core_behind_one_port() {
+    const READ_BY_OTHERS: &str = "orders-core";
+    let all = members();
+    for member in all.values().filter(|member| member.kind == Kind::Service) {
+        let own = module(&member.name);
+        for (name, kind) in inner(&all, &member.normal) {
+            let fits = match kind {
+                Kind::Core => module(&name) == own || name == READ_BY_OTHERS,
+                Kind::Http => module(&name) == own,
+                Kind::Platform => ["banyan-bus", "banyan-host"].contains(&name.as_str()),
+                Kind::Contract => true,
+                Kind::Root | Kind::Service | Kind::Sandbox => false,
+            };
+            assert!(fits, "{} depends on {name}", member.name);
+        }
+    }
 }
 
 #[test]

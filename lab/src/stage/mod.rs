@@ -4,6 +4,7 @@
 //! its folder, when the stage is dropped and when whoever played on it is killed. What fails here panics:
 //! a play can do nothing about it.
 
+mod alone;
 mod book;
 mod client;
 mod leash;
@@ -20,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+pub use alone::{Addresses, ServiceProcess};
 pub use book::{Effects, Outside};
 pub use client::{Answer, ShopClient};
 pub use load::{Sample, Wish, violations};

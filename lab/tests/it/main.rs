@@ -4,6 +4,7 @@ mod epoch;
 mod folder;
 mod frozen;
 mod idle;
+mod inventory_out;
 mod kill;
 mod open_close;
 mod planted;

@@ -1,6 +1,7 @@
 //! What every main shares: its modules' background work, started, watched and drained; its logs, metrics and
-//! traces.
+//! traces; and the whole of a process that serves one module alone.
 
+mod alone;
 mod metrics;
 mod module;
 mod telemetry;
@@ -9,6 +10,7 @@ pub mod testing;
 mod traces;
 mod work;
 
+pub use alone::{Alone, Given, run};
 pub use metrics::{Metrics, MetricsError};
 pub use module::{HeldSlots, Module, Reconciler};
 pub use telemetry::{LogFilter, LogFormat, Telemetry, is_coloured};

@@ -1,9 +1,11 @@
-//! The HTTP edge: who asks, problems, webhooks, the listener; and the page of calls to the outside.
+//! The HTTP edge: who asks, problems, webhooks, the listener; the page of calls to other processes; and the HTTP form of a port.
 
+pub mod call;
 mod client;
 pub mod identity;
 mod measure;
 pub mod outbound;
+pub mod port;
 pub mod problem;
 pub mod server;
 pub mod webhook;

@@ -6,7 +6,7 @@ use banyan_kernel::Timestamp;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::outbound::Secret;
+use crate::call::Secret;
 
 /// An older body may be somebody's copy; a body of the future came by a wrong clock.
 const TOLERANCE: Duration = Duration::from_secs(300);

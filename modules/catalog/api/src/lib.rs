@@ -56,7 +56,8 @@ pub struct PutProduct {
 pub const IMAGES_MAX: usize = 10;
 
 /// What a change found, for whom it must be the same as what they saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Expected {
     /// It must not be there yet.
     Absent,
@@ -96,7 +97,7 @@ pub struct Unavailable(pub String);
 pub const BATCH_MAX: usize = 10_000;
 
 /// Which products to list; those that are retired are in no list.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ListProducts {
     /// Words that must be found in name, category or description, as a person types them: `"whole phrase"`, `-not`,
     /// `or`. Without, products come in SKU order; with, the best first.
@@ -110,7 +111,7 @@ pub struct ListProducts {
 }
 
 /// The last product of a page.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct After {
     /// How well it was found; 0 without a search.
     pub rank: f32,
@@ -119,7 +120,7 @@ pub struct After {
 }
 
 /// A product in a list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Found {
     /// How well it was found; 0 without a search.
     pub rank: f32,
@@ -137,7 +138,7 @@ pub struct Category {
 }
 
 /// Products as somebody wants them, under the name of the wish.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PutProducts {
     /// Of the asker's; the same again gets the first answer, and changes nothing.
     pub key: String,
@@ -146,7 +147,7 @@ pub struct PutProducts {
 }
 
 /// Reply to [`Catalog::put`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProductsPut {
     /// As they stood when the wish was done, in the order asked.
     pub products: Vec<Product>,

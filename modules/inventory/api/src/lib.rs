@@ -5,8 +5,11 @@ use banyan_kernel::{Answer, Command, Context, Line, OrderId, Place, Places, Sku,
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod facts;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use facts::{ReservationFact, ReservationState, StockFacts, StockViolation};
 
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "inventory";

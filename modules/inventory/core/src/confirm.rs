@@ -1,13 +1,9 @@
 //! Confirm: a hold becomes firm, if it has not expired.
 
 use banyan_kernel::{Answer, Command, Refusal};
-use inventory_api::{ConfirmReservation, ReservationConfirmed, refusals};
+use inventory_api::{ConfirmReservation, ReservationConfirmed, ReservationState, refusals};
 
-use crate::{
-    desk::Desk,
-    expire::EXPIRED,
-    reservation::{Reservation, ReservationState},
-};
+use crate::{desk::Desk, expire::EXPIRED, reservation::Reservation};
 
 /// Whichever attempt reserved it: an order has one reservation. An expired hold is released on the spot.
 pub(crate) fn decide(desk: &mut Desk, command: &Command<ConfirmReservation>) -> Answer<ReservationConfirmed> {

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use banyan_kernel::{Answer, Command, Context, Json, OrderId, Places, Sku, Timestamp};
 use banyan_store::{Locks, Store, StoreError, Tell, Write, by_halves};
 use futures::future::BoxFuture;
-use inventory_api::InventoryReleased;
+use inventory_api::{InventoryReleased, ReservationState};
 use serde::Serialize;
 
 use crate::{
-    reservation::{self, Lines, Reservation, ReservationState, unfold},
+    reservation::{self, Lines, Reservation, unfold},
     stock::{self, Move, Stock},
 };
 

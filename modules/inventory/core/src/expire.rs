@@ -9,9 +9,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use inventory_api::ReservationState;
+
 use crate::{
     desk::{Desk, locks},
-    reservation::{Reservation, ReservationState},
+    reservation::Reservation,
 };
 
 /// The group under which processes share the slots of due holds.

@@ -1,17 +1,15 @@
 //! Facts: what the audit needs to know, from this module's own tables.
 
-use std::fmt;
-
-use banyan_kernel::{Line, OrderId, Places, Timestamp};
+use banyan_kernel::{OrderId, Places, Timestamp};
 use banyan_store::StoreError;
-use inventory_api::StockLevel;
+use inventory_api::{ReservationFact, ReservationState, StockViolation};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     Inventory,
     levels::LevelRow,
-    reservation::{Lines, ReservationState, unfold},
+    reservation::{Lines, unfold},
 };
 
 const FACTS: &str = "select order_id, state, lines, places, version, orders_seen, expires_at from reservation \
@@ -35,40 +33,6 @@ const VIOLATIONS: &str = "with receipts as ( \
      select * from judged where on_hand + reserved + shipped <> received - adjusted \
      or least(on_hand, reserved, shipped, received) < 0 or adjusted <> -found \
      or received <> receipts or reserved <> kept or shipped <> gone order by sku limit 100";
-
-/// What inventory knows of one order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReservationFact {
-    /// The order.
-    pub order: OrderId,
-    /// Where its reservation stands.
-    pub state: ReservationState,
-    /// Of what, in SKU order.
-    pub lines: Vec<Line>,
-    /// Where they stood when they were reserved.
-    pub places: Places,
-    /// How many events inventory told of it.
-    pub version: i64,
-    /// The last event heard from orders.
-    pub orders_seen: i64,
-    /// When the hold ends or ended, if not confirmed.
-    pub expires_at: Timestamp,
-}
-
-/// A SKU whose numbers do not add up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StockViolation {
-    /// What the stock row says.
-    pub level: StockLevel,
-    /// Sum of the receipts' lines; must be `received`.
-    pub receipts: i64,
-    /// Sum of the lines of held and committed reservations; must be `reserved`.
-    pub kept: i64,
-    /// Sum of the lines of shipped reservations; must be `shipped`.
-    pub gone: i64,
-    /// Sum of what adjustments found; `adjusted` must be the same below nought.
-    pub found: i64,
-}
 
 #[derive(FromRow)]
 struct FactRow {
@@ -138,22 +102,5 @@ impl From<ViolationRow> for StockViolation {
             gone: row.gone,
             found: row.found,
         }
-    }
-}
-
-impl fmt::Display for ReservationFact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> =
-            self.lines.iter().map(|line| format!("{} {}", line.quantity.get(), line.sku)).collect();
-        write!(f, "{}, of {}", self.state.as_str(), lines.join(", "))
-    }
-}
-
-impl fmt::Display for StockViolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StockLevel { sku, on_hand, reserved, shipped, received, adjusted, .. } = &self.level;
-        write!(f, "{sku}: on hand {on_hand} + reserved {reserved} + shipped {shipped}, ")?;
-        write!(f, "received {received} - adjusted {adjusted}; ")?;
-        write!(f, "receipts {}, kept for orders {}, gone {}", self.receipts, self.kept, self.gone)
     }
 }

@@ -22,19 +22,17 @@ mod stock;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Command, Context, Sku};
+use banyan_kernel::{Answer, Command, Context, OrderId, Sku};
 use banyan_store::{Schema, Store};
 use inventory_api::{
     AdjustStock, Adjusted, Availability, ConfirmReservation, ReceiveStock, ReleaseStock,
-    ReservationConfirmed, ReserveStock, StockLevel, StockMovement, StockReceived, StockReleased,
-    StockReserved, Told,
+    ReservationConfirmed, ReservationFact, ReserveStock, StockLevel, StockMovement, StockReceived,
+    StockReleased, StockReserved, StockViolation, Told,
 };
 use sqlx::migrate::Migrator;
 
 pub use expire::{ExpiryReconciler, GROUP};
-pub use facts::{ReservationFact, StockViolation};
 pub use public::PublicStock;
-pub use reservation::ReservationState;
 pub use shipped::OrdersConsumer;
 
 /// The tables of the module.
@@ -106,5 +104,16 @@ impl inventory_api::StockKeeping for Inventory {
 
     async fn availability(&self, skus: Vec<Sku>, at_least: Vec<Told>) -> Answer<Vec<Availability>> {
         public::read(&self.store, &skus, &at_least).await.unwrap_or_else(Answer::from)
+    }
+}
+
+#[async_trait]
+impl inventory_api::StockFacts for Inventory {
+    async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<ReservationFact>> {
+        Self::facts(self, after, upto).await.map_or_else(Answer::from, Answer::Done)
+    }
+
+    async fn violations(&self) -> Answer<Vec<StockViolation>> {
+        self.stock_violations().await.map_or_else(Answer::from, Answer::Done)
     }
 }

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use banyan_kernel::{Answer, Command};
-use inventory_api::{ReleaseStock, StockReleased, refusals};
+use inventory_api::{ReleaseStock, ReservationState, StockReleased, refusals};
 
 use crate::{
     desk::Desk,
-    reservation::{Lines, Reservation, ReservationState},
+    reservation::{Lines, Reservation},
 };
 
 /// The command's id is that of the reservation it undoes.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use banyan_kernel::{Line, OrderId, Places, Quantity, Sku, Timestamp, slot_of};
 use banyan_store::{StoreError, Write};
+use inventory_api::ReservationState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -32,25 +33,6 @@ const UPDATE: &str = "update reservation r set state = t.state, reason = t.reaso
 
 /// How many of each.
 pub(crate) type Lines = BTreeMap<Sku, Quantity>;
-
-/// Where a reservation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReservationState {
-    /// Kept until it expires.
-    Held,
-    /// Kept until it is shipped or released.
-    Committed,
-    /// Gone to the customer.
-    Shipped,
-    /// Given back.
-    Released,
-    /// There was not enough.
-    Refused,
-    /// Undone before it was asked for: a tombstone.
-    Cancelled,
-}
-
-use ReservationState::{Cancelled, Committed, Held, Refused, Released, Shipped};
 
 /// An order's reservation as it stands.
 #[derive(Clone, Debug, PartialEq, FromRow)]
@@ -86,34 +68,6 @@ struct Row {
     order_id: Uuid,
     #[sqlx(flatten)]
     reservation: Reservation,
-}
-
-impl ReservationState {
-    /// Its name in rows.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Held => "held",
-            Committed => "committed",
-            Shipped => "shipped",
-            Released => "released",
-            Refused => "refused",
-            Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether stock is kept for the order, or gone to its customer.
-    pub(crate) fn has_stock(self) -> bool {
-        matches!(self, Held | Committed | Shipped)
-    }
-}
-
-impl TryFrom<String> for ReservationState {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = [Held, Committed, Shipped, Released, Refused, Cancelled];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(format!("{text:?} is no state"))
-    }
 }
 
 /// Each SKU once and at least one, as the contract asks; otherwise none.

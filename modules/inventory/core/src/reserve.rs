@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 
 use banyan_kernel::{Answer, Command, Quantity, Refusal, Sku};
-use inventory_api::{InventoryReserved, ReserveStock, StockReserved, refusals};
+use inventory_api::{InventoryReserved, ReservationState, ReserveStock, StockReserved, refusals};
 
 use crate::{
     desk::Desk,
-    reservation::{Lines, Reservation, ReservationState, fold, unfold},
+    reservation::{Lines, Reservation, fold, unfold},
 };
 
 /// Only what is new is decided from stock; repeats lock nothing.

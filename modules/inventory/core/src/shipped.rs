@@ -6,9 +6,11 @@ use banyan_kernel::{Envelope, OrderId, Sequenced};
 use banyan_store::{Locks, Store, StoreError, Write};
 use orders_api::{OrderCancelled, OrderCreated, OrderShipped};
 
+use inventory_api::ReservationState;
+
 use crate::{
     desk::{Desk, locks},
-    reservation::{Reservation, ReservationState},
+    reservation::Reservation,
 };
 
 /// Applies orders' events to reservations: committed becomes shipped.

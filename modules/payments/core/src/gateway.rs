@@ -53,15 +53,10 @@ impl Gateway {
         if matches!(payment.state, State::Authorising | State::Refunding) {
             fields.extend(metadata(id));
         }
-        let call = Call {
-            trace: &payment.trace,
-            step: &id.step,
-            method: Method::POST,
-            path,
-            body: Some((FORM, form(&fields))),
-            key: Some(payment.intent.key(id)),
-            delivery: payment.intent.tries,
-        };
+        let call = Call::new(Method::POST, &id.step, path, payment.trace)
+            .body(FORM, form(&fields))
+            .key(payment.intent.key(id))
+            .delivery(payment.intent.tries);
         self.caller.call(call).await
     }
 
@@ -136,8 +131,7 @@ impl Gateway {
         path: String,
         delivery: i32,
     ) -> Result<Reply, CallError> {
-        let call = Call { trace, step, method: Method::GET, path, body: None, key: None, delivery };
-        self.caller.call(call).await
+        self.caller.call(Call::new(Method::GET, step, path, *trace).delivery(delivery)).await
     }
 
     async fn look_up(&self, payment: &Payment, id: &CommandId) -> Result<Reply, CallError> {

@@ -294,30 +294,18 @@ impl RefundDesk {
             ("amount".to_owned(), refund.amount_minor.to_string()),
         ];
         let fields: Vec<(String, String)> = about.into_iter().chain(metadata(id)).collect();
-        let call = Call {
-            trace: &row.trace,
-            step: &id.step,
-            method: Method::POST,
-            path: "/v1/refunds".to_owned(),
-            body: Some((FORM, form(&fields))),
-            key: Some(refund.intent.key(id)),
-            delivery: refund.intent.tries,
-        };
+        let call = Call::new(Method::POST, &id.step, "/v1/refunds", row.trace)
+            .body(FORM, form(&fields))
+            .key(refund.intent.key(id))
+            .delivery(refund.intent.tries);
         self.caller().call(call).await
     }
 
     async fn look_up(&self, row: &Refunds, id: &CommandId, refund: &Refund) -> Result<Reply, CallError> {
         let of = [("payment_intent".to_owned(), row.reference.clone().unwrap_or_default())];
         let step = format!("look up {}", id.step);
-        let call = Call {
-            trace: &row.trace,
-            step: &step,
-            method: Method::GET,
-            path: format!("/v1/refunds?{}", form(&of)),
-            body: None,
-            key: None,
-            delivery: refund.intent.tries,
-        };
+        let path = format!("/v1/refunds?{}", form(&of));
+        let call = Call::new(Method::GET, &step, path, row.trace).delivery(refund.intent.tries);
         self.caller().call(call).await
     }
 }

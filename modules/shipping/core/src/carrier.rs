@@ -121,15 +121,10 @@ impl Carrier {
                 (SHIPMENTS.to_owned(), body)
             }
         };
-        let call = Call {
-            trace: &shipment.trace,
-            step: &id.step,
-            method: Method::POST,
-            path,
-            body: Some(("application/json", body.to_string())),
-            key: Some(shipment.intent.key(id)),
-            delivery: shipment.intent.tries,
-        };
+        let call = Call::new(Method::POST, &id.step, path, shipment.trace)
+            .body("application/json", body.to_string())
+            .key(shipment.intent.key(id))
+            .delivery(shipment.intent.tries);
         self.caller.call(call).await
     }
 
@@ -149,7 +144,7 @@ async fn get(
     path: String,
     delivery: i32,
 ) -> Result<Reply, CallError> {
-    caller.call(Call { trace, step, method: Method::GET, path, body: None, key: None, delivery }).await
+    caller.call(Call::new(Method::GET, step, path, *trace).delivery(delivery)).await
 }
 
 /// A parcel as it is asked for. The carrier fetches at the address that it knows, unless another place is named.

@@ -30,7 +30,7 @@ pub(super) struct Claims {
 }
 
 /// One algorithm, one issuer, one audience, and an end: nothing of it is the token's choice.
-pub(super) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+pub(crate) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[audience]);

@@ -14,8 +14,10 @@ use std::{
 
 use banyan_kernel::{Actor, Timestamp};
 use ed25519_dalek::{
-    SigningKey,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, spki::der::pem::LineEnding},
+    SigningKey, VerifyingKey,
+    pkcs8::{
+        DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, spki::der::pem::LineEnding,
+    },
 };
 use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, decode, decode_header, encode};
@@ -72,10 +74,13 @@ struct Ring {
 /// Another file under the same name has another: its number, and when it was written and named, to the nanosecond.
 type Stamp = (u64, [i64; 4]);
 
+/// An Ed25519 key, whoever signs with it.
 #[derive(Clone)]
-struct Key {
-    id: String,
-    sign: EncodingKey,
+pub(crate) struct Key {
+    /// The thumbprint of its public half.
+    pub(crate) id: String,
+    pub(crate) sign: EncodingKey,
+    pub(crate) public_pem: String,
     check: DecodingKey,
     /// Seals what the shop will be shown again; made of the same secret.
     seal: [u8; 32],
@@ -88,9 +93,7 @@ impl Keys {
     /// # Errors
     /// When a file cannot be read or made, or holds something else.
     pub fn open(path: &Path) -> Result<Self, TokenError> {
-        if !path.exists() {
-            write_new(path)?;
-        }
+        Key::open(path)?;
         Ok(Self(Arc::new(Shared { path: path.to_owned(), ring: RwLock::new(Ring::read(path)?) })))
     }
 
@@ -200,18 +203,27 @@ impl Ring {
 }
 
 impl Key {
+    /// The key in this file, which is made where there is none.
+    pub(crate) fn open(path: &Path) -> Result<Self, TokenError> {
+        if !path.exists() {
+            write_new(path)?;
+        }
+        Self::read(path)
+    }
+
     fn read(path: &Path) -> Result<Self, TokenError> {
         let wrong = || TokenError::Key { path: path.to_owned() };
         let pem =
             fs::read_to_string(path).map_err(|error| TokenError::File { path: path.to_owned(), error })?;
         let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| wrong())?;
         let public = key.verifying_key();
-        let digest: [u8; 32] = Sha256::digest(public.as_bytes()).into();
-        let id = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        let public = public.to_public_key_pem(LineEnding::LF).map_err(|_| wrong())?;
+        let id = thumbprint(&public);
+        let public_pem = public.to_public_key_pem(LineEnding::LF).map_err(|_| wrong())?;
         let sign = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| wrong())?;
         let check = DecodingKey::from_ed_pem(public.as_bytes()).map_err(|_| wrong())?;
         Ok(Self { id, sign, check, seal: Self::mac(key.as_bytes(), SEALS).finalize().into_bytes().into() })
+        let check = DecodingKey::from_ed_pem(public_pem.as_bytes()).map_err(|_| wrong())?;
+        Ok(Self { id, sign, public_pem, check })
     }
 
     fn seals(&self, message: &[u8]) -> Hmac<Sha256> {
@@ -230,6 +242,16 @@ impl Key {
 fn stamp_of(path: &Path) -> Option<Stamp> {
     let file = fs::metadata(path).ok()?;
     Some((file.ino(), [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()]))
+}
+
+fn thumbprint(public: &VerifyingKey) -> String {
+    let digest: [u8; 32] = Sha256::digest(public.as_bytes()).into();
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The id of a public key in PEM; none, where it is none.
+pub(crate) fn id_of_public_key(pem: &str) -> Option<String> {
+    VerifyingKey::from_public_key_pem(pem).ok().map(|key| thumbprint(&key))
 }
 
 fn previous(path: &Path) -> PathBuf {

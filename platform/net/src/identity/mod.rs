@@ -20,6 +20,8 @@ use banyan_kernel::{Actor, CustomerId, Role};
 
 use crate::Problem;
 
+pub(crate) use claims::validation;
+pub(crate) use keys::{Key, id_of_public_key};
 pub use keys::{Keys, TokenError};
 pub use limits::{Limits, RatePerSecond};
 pub use oidc::{Oidc, OidcConfig};

@@ -1,10 +1,9 @@
 //! The audit's questions: each planted violation is named.
 
 use inventory_api::{
-    Inventory,
+    Inventory, ReservationState,
     testing::{confirm, context, order, receipt, reserve},
 };
-use inventory_core::ReservationState;
 use sqlx::AssertSqlSafe;
 
 use crate::world::World;

@@ -2,10 +2,9 @@
 
 use banyan_bus::Applied::{Done, Duplicate, Gap, Poison, Skipped};
 use inventory_api::{
-    Inventory,
+    Inventory, ReservationState,
     testing::{confirm, context, order, receipt, release, reserve},
 };
-use inventory_core::ReservationState;
 
 use crate::world::{World, event};
 

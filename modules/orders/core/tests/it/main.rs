@@ -4,6 +4,7 @@ mod chain;
 mod commit_order;
 mod log;
 mod log_suite;
+mod parked;
 mod place;
 mod poison;
 mod read_models;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use banyan_kernel::{Answer, OrderId};
+use banyan_net::call::Credential;
 use payments_api::{
     Payments,
     testing::{UnderTest, ask_until_settled, authorise, capture, order, refund, void},
@@ -104,7 +105,7 @@ async fn down_for_a_while() {
 /// With a wrong secret nothing is refused for good: somebody is woken, and it goes on once the secret is right.
 #[tokio::test]
 async fn not_let_in() {
-    let world = World::with(|_| (), |callee| callee.secret = "sk_wrong".into()).await;
+    let world = World::with(|_| (), |callee| callee.credential = Credential::Secret("sk_wrong".into())).await;
     let order = order("not-let-in");
     let broken = world.payments.authorise(vec![authorise(order, 1, GOOD)]).await;
     assert!(matches!(&broken[..], [Answer::Broken(why)] if why.contains("secret") && !why.contains("sk_")));

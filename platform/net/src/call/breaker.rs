@@ -1,23 +1,34 @@
 //! Stops asking somebody who does not answer, and lets one ask find out when they do again.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
 /// How many of the last calls are remembered.
-const WINDOW: u32 = 20;
-/// So many of them without an answer open it.
+const WINDOW: usize = 20;
+/// Half of what they asked about, and at least so many items, without an answer open it.
 const UNANSWERED_MAX: u32 = 10;
+/// One large batch that got no answer is one accident: so many calls must have met with one.
+const CALLS_MIN: usize = 3;
 /// How long it stays open the first time; twice as long each time the probe fails, up to the cap.
 const OPEN_FIRST: Duration = Duration::from_millis(500);
 const OPEN_MAX: Duration = Duration::from_secs(4);
 
-/// A state machine without I/O: the time is a parameter. Counts calls, whatever status they came with.
+/// A state machine without I/O: the time is a parameter. Counts items, whatever status they came with.
 #[derive(Debug)]
 pub struct Breaker {
-    /// The last calls, newest lowest; 1 is a call without an answer.
-    last: u32,
+    /// The last calls, the newest at the end.
+    last: VecDeque<Counted>,
     state: State,
+}
+
+/// What became of a call's items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Of so many somebody could say what became of them.
+    pub answered: u32,
+    /// Of so many nobody could.
+    pub unanswered: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +66,7 @@ pub enum Turned {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { last: 0, state: State::Closed }
+        Self { last: VecDeque::new(), state: State::Closed }
     }
 }
 
@@ -83,17 +94,20 @@ impl Breaker {
         Some(Admission { probe })
     }
 
-    /// Whether the call was answered, and whether that turned it. A probe that fails turns nothing: it was open.
-    pub fn record(&mut self, admission: Admission, answered: bool, now: Instant) -> Option<Turned> {
+    /// What became of the call, and whether that turned it. A probe that fails turns nothing: it was open.
+    pub fn record(&mut self, admission: Admission, counted: Counted, now: Instant) -> Option<Turned> {
         match (self.state, admission.probe) {
             (State::Closed, _) => {
-                self.last = ((self.last << 1) | u32::from(!answered)) & ((1 << WINDOW) - 1);
-                (self.last.count_ones() >= UNANSWERED_MAX).then(|| {
+                if self.last.len() == WINDOW {
+                    self.last.pop_front();
+                }
+                self.last.push_back(counted);
+                self.is_too_much().then(|| {
                     self.open(1, now);
                     Turned::Opened
                 })
             }
-            (State::Probing { times }, true) if !answered => {
+            (State::Probing { times }, true) if counted.unanswered > counted.answered => {
                 self.open(times + 1, now);
                 None
             }
@@ -106,6 +120,13 @@ impl Breaker {
         }
     }
 
+    fn is_too_much(&self) -> bool {
+        let sum = |of: fn(&Counted) -> u32| self.last.iter().map(|call| u64::from(of(call))).sum::<u64>();
+        let (answered, unanswered) = (sum(|call| call.answered), sum(|call| call.unanswered));
+        let calls = self.last.iter().filter(|call| call.unanswered > 0).count();
+        calls >= CALLS_MIN && unanswered >= answered && unanswered >= UNANSWERED_MAX.into()
+    }
+
     fn open(&mut self, times: u32, now: Instant) {
         let long = OPEN_FIRST.saturating_mul(1 << (times - 1).min(8)).min(OPEN_MAX);
         self.state = State::Open { until: now + long, times };
@@ -116,9 +137,16 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const ONE: Counted = Counted { answered: 1, unanswered: 0 };
+    const NONE: Counted = Counted { answered: 0, unanswered: 1 };
+
     fn call(breaker: &mut Breaker, answered: bool) -> Option<Turned> {
+        turn(breaker, if answered { ONE } else { NONE })
+    }
+
+    fn turn(breaker: &mut Breaker, counted: Counted) -> Option<Turned> {
         let admission = breaker.admit(Instant::now()).expect("it lets calls through");
-        breaker.record(admission, answered, Instant::now())
+        breaker.record(admission, counted, Instant::now())
     }
 
     fn opened() -> Breaker {
@@ -144,7 +172,7 @@ mod tests {
         tokio::time::advance(OPEN_FIRST).await;
         let probe = breaker.admit(Instant::now()).expect("a probe");
         assert_eq!(breaker.admit(Instant::now()), None, "one probe at a time");
-        assert_eq!(breaker.record(probe, true, Instant::now()), Some(Turned::Closed));
+        assert_eq!(breaker.record(probe, ONE, Instant::now()), Some(Turned::Closed));
         assert_eq!(breaker.room(Instant::now()), Room::Free);
     }
 
@@ -166,8 +194,24 @@ mod tests {
         (0..UNANSWERED_MAX).for_each(|_| _ = call(&mut breaker, false));
         tokio::time::advance(OPEN_FIRST).await;
         let probe = breaker.admit(Instant::now()).unwrap();
-        assert_eq!(breaker.record(early, true, Instant::now()), None);
+        assert_eq!(breaker.record(early, ONE, Instant::now()), None);
         assert_eq!(breaker.room(Instant::now()), Room::Shut);
-        assert_eq!(breaker.record(probe, true, Instant::now()), Some(Turned::Closed));
+        assert_eq!(breaker.record(probe, ONE, Instant::now()), Some(Turned::Closed));
+    }
+
+    /// A batch whose items nobody could answer is no answer, though it came with 200; and one accident is no outage.
+    #[tokio::test(start_paused = true)]
+    async fn items_are_counted_and_not_calls() {
+        let of_fifty = |unanswered| Counted { answered: 50 - unanswered, unanswered };
+        let mut breaker = Breaker::default();
+        assert_eq!(turn(&mut breaker, of_fifty(50)), None, "one batch that was lost");
+        assert_eq!(turn(&mut breaker, of_fifty(50)), None);
+        assert_eq!(turn(&mut breaker, of_fifty(50)), Some(Turned::Opened));
+        let mut breaker = Breaker::default();
+        for _ in 0..100 {
+            assert_eq!(turn(&mut breaker, of_fifty(24)), None, "less than half");
+        }
+        let turned = (0..20).find_map(|_| turn(&mut breaker, of_fifty(26)));
+        assert_eq!(turned, Some(Turned::Opened), "more than half");
     }
 }

@@ -1,0 +1,18 @@
+//! Questions that are no batch of commands.
+
+use banyan_kernel::{Json, OrderId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// About one order.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct OfOrder {
+    pub(crate) order: OrderId,
+}
+
+/// As the gateway sent it.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Event {
+    #[schema(value_type = Object)]
+    pub(crate) event: Json,
+}

@@ -1,0 +1,46 @@
+//! Shipping's contract by HTTP, over its traits alone: the operations as a service offers them, and a client that is shipping to
+//! whoever asks it.
+
+mod ask;
+mod questions;
+
+use std::sync::Arc;
+
+use banyan_net::port::Port;
+use shipping_api::{NAME, Parcels, QuoteParcel, Shipping};
+
+pub use ask::HttpShipping;
+use questions::OfOrder;
+
+/// Whatever implements the contract.
+#[derive(Clone)]
+pub struct Served {
+    /// What others ask.
+    pub shipping: Arc<dyn Shipping>,
+    /// What those ask who send or follow parcels.
+    pub parcels: Arc<dyn Parcels>,
+}
+
+/// The operations.
+#[must_use]
+pub fn port() -> Port<Served> {
+    Port::new(NAME, "A parcel and its way.")
+        .batch(
+            "book",
+            "Books all parcels of an order, or none. Refusals: undeliverable, cancelled.",
+            |served: Served, batch| async move { served.shipping.book(batch).await },
+        )
+        .batch("cancel", "Gives bookings up. Refusal: already_shipped.", |served: Served, batch| async move {
+            served.shipping.cancel(batch).await
+        })
+        .always(
+            "quote",
+            "What sending would cost, and who says so: the carrier, or the shop's own table.",
+            |served: Served, wish: QuoteParcel| async move { served.parcels.quote(wish).await },
+        )
+        .question(
+            "parcels",
+            "The parcels of an order that the carrier has taken.",
+            |served: Served, OfOrder { order }| async move { served.parcels.parcels(order).await },
+        )
+}

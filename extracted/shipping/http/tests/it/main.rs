@@ -1,0 +1,80 @@
+//! The contract by HTTP: real client, real router, and the contract's own fake behind it.
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use banyan_kernel::{Currency, ManualClock, OrderId};
+use banyan_net::port::testing::{Database, Wire, agreed};
+use shipping_api::{
+    NAME, Parcels, QuoteParcel, QuoteSource, Shipping,
+    testing::{FakeShipping, UnderTest, conformance, context, order},
+};
+use shipping_http::{HttpShipping, Served, port};
+
+struct World {
+    fake: Arc<FakeShipping>,
+    client: HttpShipping,
+    wire: Wire,
+}
+
+async fn world() -> World {
+    let fake = Arc::new(FakeShipping::default());
+    let served = Served { shipping: fake.clone(), parcels: fake.clone() };
+    let wire = Wire::serve(NAME, port(), served, Arc::new(Database("1/2/shipping/1"))).await;
+    let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
+    let client = HttpShipping { client: wire.client(), clock };
+    World { fake, client, wire }
+}
+
+#[async_trait]
+impl UnderTest for World {
+    fn port(&self) -> &dyn Shipping {
+        &self.client
+    }
+
+    fn parcels(&self) -> &dyn Parcels {
+        &self.client
+    }
+
+    async fn arrive(&self) {
+        self.fake.arrive();
+    }
+
+    async fn settle(&self) {}
+
+    async fn book(&self, order: OrderId) -> Vec<String> {
+        self.fake.book_of(order)
+    }
+
+    async fn ship(&self, order: OrderId) {
+        self.fake.dispatch(order);
+    }
+}
+
+#[tokio::test]
+async fn shipping_by_http_conforms() {
+    conformance(&world().await).await;
+}
+
+#[tokio::test]
+async fn where_nobody_quotes_the_table_does_and_says_so() {
+    let world = world().await;
+    let wish = QuoteParcel {
+        items: 3,
+        currency: "EUR".parse::<Currency>().expect("a currency"),
+        trace: context(order("mine")).trace,
+    };
+    let quotes = world.client.quote(wish.clone()).await;
+    assert_ne!(quotes.source, QuoteSource::Table, "the fake's carrier says");
+    // Nobody who is known there, which is as good as nobody there.
+    let stranger = world.wire.client_as(world.wire.key.credential("payments"));
+    let clock = world.client.clock.clone();
+    let quotes = HttpShipping { client: stranger, clock }.quote(wish).await;
+    assert_eq!((quotes.source, quotes.services.len()), (QuoteSource::Table, 1));
+}
+
+#[test]
+fn the_contract_of_shipping_is_the_one_that_was_agreed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../pacts/openapi/shipping/v1.json");
+    agreed(&port(), &path);
+}

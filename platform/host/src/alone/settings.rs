@@ -1,0 +1,131 @@
+//! What a service is told at start: by its environment alone, all of it looked at before anything is started.
+
+use std::{net::SocketAddr, str::FromStr, time::Duration};
+
+use banyan_net::port::Callers;
+use banyan_store::sqlx::postgres::PgConnectOptions;
+
+use crate::{LogFilter, LogFormat};
+
+const POOL: u32 = 8;
+const DRAIN_S: u64 = 10;
+
+pub(super) struct Settings {
+    pub(super) listen: SocketAddr,
+    pub(super) admin_listen: SocketAddr,
+    pub(super) database: PgConnectOptions,
+    /// The administrator's, from which the modules' are derived; empty for a trusted socket.
+    pub(super) password: String,
+    pub(super) callers: Callers,
+    pub(super) pool: u32,
+    pub(super) drain: Duration,
+    pub(super) log: LogFilter,
+    pub(super) log_format: LogFormat,
+}
+
+impl Settings {
+    /// Of the service of that name.
+    pub(super) fn read(name: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let needed = |name: &str| variable(name).ok_or_else(|| format!("set {name}"));
+        let admin_listen: SocketAddr = parsed("BANYAN_ADMIN_LISTEN", &needed("BANYAN_ADMIN_LISTEN")?)?;
+        if !admin_listen.ip().is_loopback() {
+            return Err(format!("BANYAN_ADMIN_LISTEN is on loopback only, not {admin_listen}"));
+        }
+        let url = needed("DATABASE_URL")?;
+        Ok(Self {
+            listen: parsed("BANYAN_LISTEN", &needed("BANYAN_LISTEN")?)?,
+            admin_listen,
+            database: database(&url)?,
+            password: password_of(&url),
+            callers: callers(name, &needed("BANYAN_CALLERS")?)?,
+            pool: or(&variable, "BANYAN_POOL", POOL)?,
+            drain: Duration::from_secs(or(&variable, "BANYAN_DRAIN_S", DRAIN_S)?),
+            log: parsed("BANYAN_LOG", &variable("BANYAN_LOG").unwrap_or_else(|| "warn".to_owned()))?,
+            log_format: if variable("BANYAN_LOG_JSON").is_some() { LogFormat::Json } else { LogFormat::Text },
+        })
+    }
+}
+
+/// It is not repeated when it is none: there may be a password in it.
+fn database(url: &str) -> Result<PgConnectOptions, String> {
+    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let parsed = url.parse().ok().filter(|_| is_postgres);
+    parsed.ok_or_else(|| "DATABASE_URL is no address of a database: it begins with postgres://".to_owned())
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{name}: {error}"))
+}
+
+fn or<T: FromStr<Err: std::fmt::Display>>(
+    variable: &impl Fn(&str) -> Option<String>,
+    name: &str,
+    default: T,
+) -> Result<T, String> {
+    variable(name).map_or(Ok(default), |text| parsed(name, &text))
+}
+
+/// `NAME=FILE`, several joined by commas: who may call, and the public half of the key that each signs with.
+fn callers(service: &str, text: &str) -> Result<Callers, String> {
+    text.split(',').try_fold(Callers::of(service), |callers, one| {
+        let (name, path) =
+            one.trim().split_once('=').ok_or("BANYAN_CALLERS is NAME=FILE, several joined by commas")?;
+        let pem =
+            std::fs::read_to_string(path).map_err(|error| format!("BANYAN_CALLERS: {path}: {error}"))?;
+        callers.and(name, &pem).map_err(|why| format!("BANYAN_CALLERS: {path}: {why}"))
+    })
+}
+
+/// As it stands between the first colon and the last at sign; empty if there is none.
+fn password_of(url: &str) -> String {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.split_once(':').map_or(String::new(), |(_, password)| password.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_before_anything_starts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("a file");
+            path.display().to_string()
+        };
+        let key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        let (good, bad) = (file("good.pem", key), file("bad.pem", "no key"));
+        let all = [
+            ("BANYAN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("BANYAN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("DATABASE_URL", "postgres://me:secret@localhost/shop".to_owned()),
+            ("BANYAN_CALLERS", format!("shop={good}")),
+        ];
+        let read = |changed: &str, to: Option<&str>| {
+            let all = all.clone();
+            Settings::read("inventory", |name| match name == changed {
+                true => to.map(str::to_owned),
+                false => all.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()),
+            })
+        };
+        let settings = read("", None).expect("all is there");
+        assert_eq!((settings.pool, settings.password.as_str()), (8, "secret"));
+        for (name, _) in &all {
+            assert_eq!(read(name, None).err(), Some(format!("set {name}")));
+        }
+        for (name, wrong) in [
+            ("BANYAN_LISTEN", "here"),
+            ("BANYAN_ADMIN_LISTEN", "0.0.0.0:1"),
+            ("DATABASE_URL", "mysql://me:secret@localhost"),
+            ("BANYAN_CALLERS", "shop"),
+            ("BANYAN_CALLERS", &format!("shop={bad}")),
+            ("BANYAN_POOL", "many"),
+            ("BANYAN_LOG", "loud"),
+        ] {
+            let said = read(name, Some(wrong)).err().expect(name);
+            assert!(said.contains(name) && !said.contains("secret"), "{name}: {said}");
+        }
+    }
+}
