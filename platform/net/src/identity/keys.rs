@@ -220,10 +220,9 @@ impl Key {
         let id = thumbprint(&public);
         let public_pem = public.to_public_key_pem(LineEnding::LF).map_err(|_| wrong())?;
         let sign = EncodingKey::from_ed_pem(pem.as_bytes()).map_err(|_| wrong())?;
-        let check = DecodingKey::from_ed_pem(public.as_bytes()).map_err(|_| wrong())?;
-        Ok(Self { id, sign, check, seal: Self::mac(key.as_bytes(), SEALS).finalize().into_bytes().into() })
         let check = DecodingKey::from_ed_pem(public_pem.as_bytes()).map_err(|_| wrong())?;
-        Ok(Self { id, sign, public_pem, check })
+        let seal = Self::mac(key.as_bytes(), SEALS).finalize().into_bytes().into();
+        Ok(Self { id, sign, public_pem, check, seal })
     }
 
     fn seals(&self, message: &[u8]) -> Hmac<Sha256> {
