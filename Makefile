@@ -4,7 +4,7 @@ EVERYTHING := --workspace --target-dir target/everything
 export CARGO_TERM_COLOR ?= auto
 CI_LOAD ?= 4
 
-.PHONY: help run test kafka edit check apart deny chaos lab bench replay-full reset clean
+.PHONY: help run test edit check apart deny chaos lab bench replay-full reset clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -14,11 +14,9 @@ run: ## Builds the shop, starts it, plays the sample into it, reports, and serve
 
 test: check ## Everything that must be true, on real processes; no time is asserted
 	@sh app/postgres.sh target/everything/debug
+	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0 || [ $$? -eq 3 ]
 	cargo test $(EVERYTHING) --no-fail-fast -- --test-threads=$(CI_LOAD)
 	@EXAMPLES=5 SEED=1 BANYAN_BIN=target/everything/debug/banyan sh lab/schemathesis.sh
-
-kafka: ## Holds the bus over Kafka to its suite, on a real broker (needs java and mvn)
-	cargo test -p banyan-kafka --test it --target-dir target/everything
 
 edit: ## The edit loop: the default members' tests alone
 	cargo test

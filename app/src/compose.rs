@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use banyan_bus::{
-    Bus, BusError, Consumer, Feed, LocalBus, OutboxSource, ReadModel, Source,
+    Bus, BusError, Consumer, Feed, OutboxSource, ReadModel, Source,
     cache::{CacheCounts, CacheLimits},
 };
 use banyan_host::{Module, Reconciler};
@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    config::{Elsewhere, Outside},
+    carrier::{self, Carrier, Told, Topics},
+    config::{Elsewhere, KafkaConfig, Outside},
     faults::{FaultBook, FaultyInventory},
     staff_log::{self, StaffLog},
 };
@@ -30,6 +31,9 @@ use crate::{
 const SOFT_WAIT: Duration = Duration::from_millis(75);
 /// Batches of orders under way at once: enough that the database works while others wait for a gateway.
 const BATCHES: usize = 10;
+
+/// A start waits so long until its caches hear.
+const CACHES_HEAR: Duration = Duration::from_secs(5);
 
 /// The schema of every module that is here.
 #[must_use]
@@ -161,20 +165,33 @@ pub struct Shop {
     pub notifications: Arc<notifications_core::Notifications>,
     /// What they tell each other through.
     pub bus: Arc<dyn Bus>,
+    /// Its topics, where it has any.
+    pub topics: Option<Arc<dyn Topics>>,
     consumers: Vec<Arc<dyn Consumer>>,
     sources: Vec<Arc<dyn Source>>,
     read_models: Vec<Arc<dyn ReadModel>>,
 }
 
 impl Shop {
-    /// Has the caches hear what changes, until `stop`.
+    /// Has the caches hear what changes, until `stop`. A carrier that is away for long is not waited for: until it is back what is in
+    /// memory is as old as it may become, and no older.
     ///
     /// # Errors
     /// When a source cannot be read now.
     pub async fn start_caches(&self, stop: CancellationToken) -> Result<(), BusError> {
-        let told = self.bus.broadcast(catalog_api::NAME, stop).await?;
-        tokio::spawn(self.product_cache.clone().listen(told, CachedCatalog::heard));
-        Ok(())
+        let (bus, cache) = (self.bus.clone(), self.product_cache.clone());
+        let mut hearing = tokio::spawn(async move {
+            let told = bus.broadcast(catalog_api::NAME, stop).await?;
+            tokio::spawn(cache.listen(told, CachedCatalog::heard));
+            Ok(())
+        });
+        match tokio::time::timeout(CACHES_HEAR, &mut hearing).await {
+            Ok(heard) => heard.unwrap_or(Ok(())),
+            Err(_) => {
+                tracing::warn!("the caches do not hear yet what changes");
+                Ok(())
+            }
+        }
     }
 
     /// After a restore: what was done outside since the copy was made is looked up, as far as it is of what the copy knows.
@@ -185,6 +202,17 @@ impl Shop {
         let payments = self.payments.look_at_all().await?;
         tracing::warn!(payments, "a restored database: what was given back is looked up at the gateway");
         Ok(())
+    }
+
+    /// After a restore: what is in the topics was told, in part, by what is no more.
+    ///
+    /// # Errors
+    /// When the carrier cannot do it now.
+    pub async fn recover_topics(&self) -> Result<(), String> {
+        match &self.topics {
+            Some(topics) => topics.recover_all().await,
+            None => Ok(()),
+        }
     }
 
     /// Every cache, by what it keeps.
@@ -240,6 +268,8 @@ pub struct Settings {
     pub elsewhere: Elsewhere,
     /// The way to inventory, where it is one of them.
     pub inventory: Option<Arc<HttpInventory>>,
+    /// What carries their events, if not the database itself.
+    pub kafka: Option<KafkaConfig>,
 }
 
 /// Inventory, here or elsewhere, and what works for it in this process.
@@ -342,9 +372,9 @@ pub fn compose(
     ];
     reconcilers.extend(stock_room.reconcilers);
     reconcilers.extend(settings.mail_server.map(|server| mail(&notifications, server)));
-    let modules = modules(stores, &parts, reconcilers, &settings.elsewhere);
+    let mut modules = modules(stores, &parts, reconcilers, &settings.elsewhere);
+    let (bus, topics) = carried(&mut modules, &parts, settings.kafka.as_ref(), instance);
     let Parts { consumers, sources, .. } = parts;
-    let bus = Arc::new(LocalBus::new(sources.clone(), instance));
     (
         Shop {
             catalog,
@@ -357,12 +387,31 @@ pub fn compose(
             shipping,
             notifications,
             bus,
+            topics,
             consumers,
             sources,
             read_models,
         },
         modules,
     )
+}
+
+/// What carries the modules' events; with it each gets what brings its own there.
+fn carried(
+    modules: &mut [Module],
+    parts: &Parts,
+    kafka: Option<&KafkaConfig>,
+    instance: Uuid,
+) -> (Arc<dyn Bus>, Option<Arc<dyn Topics>>) {
+    let public = modules.iter().map(|module| (module.source.name(), module.store.clone())).collect();
+    let told = Told { sources: parts.sources.clone(), public, consumers: parts.consumers.clone() };
+    let Carrier { bus, relaying, topics } = carrier::carrier(told, kafka, instance);
+    for (source, relaying) in relaying {
+        if let Some(module) = modules.iter_mut().find(|module| module.source.name() == source) {
+            module.relaying = Some(relaying);
+        }
+    }
+    (bus, topics)
 }
 
 /// The views that can be folded again.
@@ -403,6 +452,7 @@ fn modules(
                 .cloned()
                 .collect(),
             source: source.clone(),
+            relaying: None,
             reconcilers: Vec::new(),
             schema,
         })

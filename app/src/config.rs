@@ -42,6 +42,8 @@ pub struct Config {
     pub rates: Rates,
     /// Modules that are processes of their own.
     pub elsewhere: Elsewhere,
+    /// What carries the modules' events; without, they are read where they are written.
+    pub kafka: Option<KafkaConfig>,
 }
 
 /// Modules that are processes of their own, on the same database: where.
@@ -89,6 +91,17 @@ impl std::str::FromStr for Addresses {
         };
         text.split(',').map(address).collect::<Result<_, _>>().map(Self::Fixed)
     }
+}
+
+/// Brokers of Apache Kafka, and the topics on them.
+#[derive(Clone, Debug)]
+pub struct KafkaConfig {
+    /// `HOST:PORT`, several with commas.
+    pub brokers: String,
+    /// What topics begin with.
+    pub prefix: String,
+    /// On how many brokers each topic is made.
+    pub replicas: u16,
 }
 
 /// How mails leave the house.

@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 pub mod audit;
+mod carrier;
 pub mod cli;
 mod compose;
 pub mod config;

@@ -61,6 +61,9 @@ pub enum StartError {
     /// What modules tell each other.
     #[error("the bus cannot be heard: {0}")]
     Bus(#[from] banyan_bus::BusError),
+    /// What a restored database told since it was copied is in the topics still.
+    #[error("a restored shop begins with topics made anew, and they cannot be: {0}")]
+    Topics(String),
     /// The token key.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -146,8 +149,9 @@ impl RunningShop {
             }
         };
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
-        let elsewhere = config.elsewhere.clone();
-        let settings = Settings { hold: config.hold, mail_server, late: config.late, elsewhere, inventory };
+        let (elsewhere, kafka) = (config.elsewhere.clone(), config.kafka.clone());
+        let settings =
+            Settings { hold: config.hold, mail_server, late: config.late, elsewhere, inventory, kafka };
         let (shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
@@ -155,6 +159,7 @@ impl RunningShop {
             if place.is_restored() {
                 stores.raise_epochs().await?;
                 shop.look_outside().await?;
+                shop.recover_topics().await.map_err(StartError::Topics)?;
                 place.forget_restored()?;
             }
             Ok::<(), StartError>(shop.start_caches(stop.clone()).await?)

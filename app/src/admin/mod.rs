@@ -7,6 +7,7 @@ mod forget;
 mod look;
 mod read_models;
 mod resolve;
+mod topics;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -101,6 +102,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))
+        .route("/admin/topics", get(topics::list))
+        .route("/admin/topics/{source}/recover", post(topics::recover))
         .route_layer(from_fn_with_state(admin.0.staff_log.clone(), staff_log::record))
         .route_layer(from_fn_with_state(admin.clone(), staff_only))
         // Before the layer of staff: a scraper on this machine has no token, and reads no secret.

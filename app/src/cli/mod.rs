@@ -21,6 +21,7 @@ mod settings;
 mod stock;
 mod stop;
 mod token;
+mod topics;
 mod yardstick;
 
 use std::{
@@ -95,6 +96,8 @@ enum Command {
     /// Events that could not be applied: see, replay, drop.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetterCommand),
+    /// The topics of a shop on Kafka: partitions, how long records are kept, who reads them, how far behind.
+    Topics(topics::TopicsArgs),
     /// Folds a read model anew while it is read, and turns it over when it is equal to an independent fold.
     Rebuild(rebuild::RebuildArgs),
     /// Forgets a person.
@@ -176,6 +179,7 @@ async fn execute(
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
+        Command::Topics(args) => topics::topics(&common, args).await,
         Command::Rebuild(args) => rebuild::rebuild(&common, args).await,
         Command::Forget(args) => forget::forget(&common, args).await,
         Command::Backup(args) => backup::backup(&common, &args).await,

@@ -10,7 +10,7 @@ use clap::Args;
 use super::{Common, stop::StopSignals};
 use crate::{
     compose::{MailServer, Swap},
-    config::{Addresses, Config, Elsewhere, MailConfig, Outside, Rates},
+    config::{Addresses, Config, Elsewhere, KafkaConfig, MailConfig, Outside, Rates},
     shop::{RunningShop, StartError},
 };
 
@@ -84,7 +84,20 @@ pub(crate) struct ServeArgs {
     /// `dns://HOST:PORT`. It must know the key in the data folder's `service-key.pub.pem`.
     #[arg(long, env = "BANYAN_INVENTORY", value_name = "ADDRESSES")]
     inventory: Option<Addresses>,
+    /// Has these brokers of Apache Kafka carry what modules tell each other: `HOST:PORT`, several with commas. Needs a binary that was
+    /// built with `--features kafka`.
+    #[arg(long, env = "BANYAN_KAFKA", value_name = "BROKERS")]
+    kafka: Option<String>,
+    /// What topics on them begin with. Shops on one database have it in common, and others never.
+    #[arg(long, env = "BANYAN_KAFKA_PREFIX", default_value = "banyan", value_parser = topic_prefix)]
+    kafka_prefix: String,
+    /// On how many brokers a topic is made that is missing.
+    #[arg(long, env = "BANYAN_KAFKA_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    kafka_replicas: u16,
 }
+
+/// Kafka allows 249 of a topic's name.
+const TOPIC_PREFIX_BYTES_MAX: usize = 100;
 
 impl ServeArgs {
     pub(crate) fn with_faults_allowed(self) -> Self {
@@ -121,7 +134,24 @@ impl ServeArgs {
                 address: RatePerSecond(self.rate_address),
             },
             elsewhere: Elsewhere { inventory: self.inventory.clone() },
+            kafka: self.kafka()?,
         })
+    }
+
+    fn kafka(&self) -> Result<Option<KafkaConfig>, String> {
+        let Some(brokers) = self.kafka.clone() else { return Ok(None) };
+        if !cfg!(feature = "kafka") {
+            return Err(
+                "this banyan was built without Kafka: cargo build --release -p banyan --features kafka"
+                    .to_owned(),
+            );
+        }
+        if let Some(wrong) = brokers.split(',').find(|broker| !is_broker(broker)) {
+            return Err(format!(
+                "--kafka names brokers as HOST:PORT, with commas between them, and not {wrong:?}"
+            ));
+        }
+        Ok(Some(KafkaConfig { brokers, prefix: self.kafka_prefix.clone(), replicas: self.kafka_replicas }))
     }
 
     fn mail(&self) -> Result<Option<MailConfig>, String> {
@@ -163,6 +193,20 @@ impl ServeArgs {
         let webhook_secrets = webhook_secrets.split(',').map(|secret| secret.trim().to_owned()).collect();
         Ok(Some(Outside { address: plain(url), secret, carrier, control, webhook_secrets }))
     }
+}
+
+fn is_broker(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// A topic's name is the prefix, a dot, and a module's.
+fn topic_prefix(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_one = (1..=TOPIC_PREFIX_BYTES_MAX).contains(&text.len()) && text.chars().all(is_plain);
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| "letters, digits, dots, _ and - make a topic's name, 100 at most".to_owned())
 }
 
 /// How to reach a database, and the password.

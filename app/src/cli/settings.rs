@@ -23,13 +23,14 @@ const SECRETS: [&str; 4] =
 /// What is shown of a secret.
 const MASKED: &str = "(secret)";
 /// Read elsewhere than on the command line as well: the sandbox's secret, and what tests and the lab are told.
-const OTHER_VARIABLES: [&str; 9] = [
+const OTHER_VARIABLES: [&str; 10] = [
     "BANYAN_WEBHOOK_SECRET",
     "BANYAN_TOKEN",
     "BANYAN_BIN",
     "BANYAN_SEED",
     "BANYAN_STAGE",
     "BANYAN_STRIPE_URL",
+    "BANYAN_KAFKA_JARS",
     "BANYAN_CHAOS_UNTIL",
     "BANYAN_CHAOS_ROTATE",
     "BANYAN_UPDATE_PACTS",

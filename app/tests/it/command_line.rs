@@ -218,6 +218,9 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
             "--smtp-url",
         ),
         (&[("BANYAN_SMTP_URL", "smtps://mail.example"), ("BANYAN_MAIL_FROM", "me")], 1, "--mail-from"),
+        // With the feature or without it, it is named.
+        (&[("BANYAN_KAFKA", "broker")], 1, "afka"),
+        (&[("BANYAN_KAFKA_PREFIX", "a/b")], 2, "--kafka-prefix"),
         (&[("BANYAN_SANDBOX_FAULTS", "sometimes"), ("BANYAN_ALLOW_FAULTS", "true")], 2, "--sandbox-faults"),
         (&[("BANYAN_ADMIN_LISTEN", "0.0.0.0:1")], 1, "loopback"),
         (&[("BANYAN_LOG", "loud")], 2, "loud is no level"),

@@ -179,6 +179,15 @@ impl ShopProcess {
         self.open().await.unwrap_or_else(|why| panic!("the shop did not open again: {why}"));
     }
 
+    /// As [`Self::restart`], and to be otherwise from now on.
+    ///
+    /// # Panics
+    /// When it does not open.
+    pub async fn restart_as(&mut self, options: ShopOptions) {
+        self.options = options;
+        self.restart().await;
+    }
+
     async fn ended(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("a shop that was started");
         let status = until(STOP, "the shop to end", async || child.try_wait().ok().flatten()).await;

@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_secs(90);
 /// After so many restarts in a row listeners are far behind: each applies its slots' next events one by one.
 const HEARD: Duration = Duration::from_secs(180);
 
-const RECORDED: &str = "select count(*) from orders.order_event";
+pub const RECORDED: &str = "select count(*) from orders.order_event";
 const ORDERS: &str = "select order_id::text from orders.orders";
 const OPEN: &str = "select count(*) from orders.orders where open";
 
@@ -47,14 +47,20 @@ fn moments(seed: &mut Seed) -> Vec<Moment> {
 }
 
 /// `banyan replay` in the background; its end by a killed shop is no failure: it is resumed.
-struct Replay<'a> {
+pub struct Replay<'a> {
     shop: &'a ShopClient,
     sample: &'a Sample,
     child: Option<Child>,
 }
 
-impl Replay<'_> {
-    fn resume(&mut self) {
+impl<'a> Replay<'a> {
+    /// Of this sample into this shop, not begun.
+    pub fn new(shop: &'a ShopClient, sample: &'a Sample) -> Self {
+        Self { shop, sample, child: None }
+    }
+
+    /// Goes on with it, if it has ended.
+    pub fn resume(&mut self) {
         let ended = self.child.as_mut().is_none_or(|child| matches!(child.try_wait(), Ok(Some(_))));
         if ended {
             let mut command = self.shop.command(&["replay", "--in-flight", "16"]);
@@ -63,14 +69,14 @@ impl Replay<'_> {
         }
     }
 
-    fn kill9(&mut self) {
+    pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().and_then(|()| child.wait()).expect("an end");
         }
     }
 }
 
-async fn count(pool: &PgPool, sql: &'static str) -> Option<u64> {
+pub async fn count(pool: &PgPool, sql: &'static str) -> Option<u64> {
     let count: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.ok()?;
     Some(count.unsigned_abs())
 }
@@ -91,7 +97,7 @@ async fn reached(pool: &PgPool, moment: &Moment, since: u64) -> bool {
 /// Kills at every moment; how many of them came while orders were under way.
 async fn kill_again_and_again(shop: &mut ShopProcess, sample: &Sample, seed: &mut Seed) -> usize {
     let (client, pool) = (shop.client(), shop.superuser_pool());
-    let mut replay = Replay { shop: &client, sample, child: None };
+    let mut replay = Replay::new(&client, sample);
     let (mut amid, mut since) = (0, 0);
     for (n, moment) in moments(seed).into_iter().enumerate() {
         replay.resume();
@@ -143,7 +149,7 @@ async fn a_shop_whose_program_was_replaced_starts_its_outside_again() {
 }
 
 /// Every basket exactly one order; of each order in the outside's book what its end says, and no more.
-async fn check_each_basket(shop: &ShopProcess, baskets: usize) {
+pub async fn check_each_basket(shop: &ShopProcess, baskets: usize) {
     let orders: Vec<String> =
         sqlx::query_scalar(ORDERS).fetch_all(&shop.superuser_pool()).await.expect("orders");
     assert_eq!(orders.len(), baskets, "every basket is one order");

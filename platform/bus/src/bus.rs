@@ -34,7 +34,7 @@ pub trait Bus: Send + Sync + 'static {
         stop: CancellationToken,
     ) -> Result<(), BusError>;
 
-    /// Everything a source tells from now on, until `stop`; see [`subscribe`].
+    /// Everything a source tells from now on, until `stop`; see [`subscribe`]. Where its carrier is away it waits for it.
     async fn broadcast(
         &self,
         source: &str,

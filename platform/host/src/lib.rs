@@ -12,7 +12,7 @@ mod work;
 
 pub use alone::{Alone, Given, run};
 pub use metrics::{Metrics, MetricsError};
-pub use module::{HeldSlots, Module, Reconciler};
+pub use module::{HeldSlots, Module, Reconciler, Relaying};
 pub use telemetry::{LogFilter, LogFormat, Telemetry, is_coloured};
 pub use traces::{TraceSettings, TraceVariable, collects_traces, head, trace_variables};
 pub use work::Work;

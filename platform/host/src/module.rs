@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use banyan_bus::{Consumer, Source};
+use banyan_bus::{Consumer, Counters, Source};
 use banyan_store::{Held, Schema, Store};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -32,6 +32,14 @@ impl Reconciler {
     }
 }
 
+/// What brings a module's events to a carrier, as one member of a group.
+pub struct Relaying {
+    /// Whose positions say what was brought there.
+    pub group: &'static str,
+    /// Works until it is told to stop, then finishes what is under way.
+    pub run: Box<dyn FnOnce(Arc<Counters>, CancellationToken) -> BoxFuture<'static, ()> + Send>,
+}
+
 /// A module: where its truth is, what it tells, what it hears, what it does by itself.
 pub struct Module {
     /// Its database.
@@ -40,6 +48,8 @@ pub struct Module {
     pub schema: Schema,
     /// Its public events.
     pub source: Arc<dyn Source>,
+    /// What brings them to the carrier, where that is not the database itself.
+    pub relaying: Option<Relaying>,
     /// What it does with others' events.
     pub consumers: Vec<Arc<dyn Consumer>>,
     /// What it does by itself.

@@ -34,6 +34,15 @@ impl Work {
                     bus.serve(consumer, counters, stop).await.map_err(|error| format!("{group}: {error}"))
                 });
             }
+            if let Some(relaying) = module.relaying {
+                let counters = Arc::new(Counters::default());
+                work.counters.insert(relaying.group, counters.clone());
+                let run = (relaying.run)(counters, work.stop.clone());
+                work.tasks.spawn(async move {
+                    run.await;
+                    Ok(())
+                });
+            }
             for reconciler in module.reconcilers {
                 let ownership = Ownership::new(
                     Arc::new(module.store.clone()),

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -97,20 +97,41 @@ impl KafkaBus {
 
     /// As soon as the cluster answers; none when `stop` came first.
     async fn open(&self, source: &str, stop: &CancellationToken) -> Option<Carrier> {
-        loop {
-            let failure = tokio::select! {
-                biased;
-                () = stop.cancelled() => return None,
-                opened = self.cluster.open(source) => match opened {
-                    Ok(carrier) => return Some(carrier),
-                    Err(failure) => failure,
-                },
-            };
-            tracing::warn!(source, %failure, "cannot serve from its topic yet");
-            tokio::select! {
-                () = stop.cancelled() => return None,
-                () = tokio::time::sleep(AGAIN) => {}
-            }
+        again(stop, source, || self.cluster.open(source)).await
+    }
+
+    /// A consumer of all that comes from now on.
+    async fn listen(&self, source: &str) -> Result<Arc<StreamConsumer>, KafkaFailure> {
+        self.cluster.open(source).await?;
+        let topic = self.cluster.topic(source);
+        // What was missed while the topic was made anew is missed: caches are bounded in time.
+        let consumer = Arc::new(consumer(&self.cluster, "banyan.broadcast", "latest")?);
+        let asking = consumer.clone();
+        let begun = tokio::task::spawn_blocking(move || from_now_on(&asking, &topic)).await;
+        begun.unwrap_or(Err(KafkaError::Canceled))?;
+        Ok(consumer)
+    }
+}
+
+/// Until it succeeds, however long the cluster is away; none when `stop` came first.
+async fn again<T, F: Future<Output = Result<T, KafkaFailure>>>(
+    stop: &CancellationToken,
+    source: &str,
+    ask: impl Fn() -> F,
+) -> Option<T> {
+    loop {
+        let failure = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            asked = ask() => match asked {
+                Ok(answer) => return Some(answer),
+                Err(failure) => failure,
+            },
+        };
+        tracing::warn!(source, %failure, "cannot read its topic yet");
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(AGAIN) => {}
         }
     }
 }
@@ -129,7 +150,7 @@ impl Bus for KafkaBus {
         let shared = Shared::new(carrier, self.reads.clone());
         let kept = (group.to_owned(), Arc::downgrade(&shared));
         self.members.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
-        let pump = Pump::new(&self.cluster, name, group, carrier, shared.clone()).map_err(unavailable)?;
+        let pump = Pump::new(&self.cluster, name, group, shared.clone()).map_err(unavailable)?;
         let ownership =
             Ownership::new(Arc::new(consumer.store().clone()), group, self.instance, self.ownership);
         let (held, done) = (ownership.held(), CancellationToken::new());
@@ -156,13 +177,8 @@ impl Bus for KafkaBus {
         stop: CancellationToken,
     ) -> Result<broadcast::Receiver<Arc<Envelope>>, BusError> {
         self.source(source)?;
-        self.cluster.open(source).await.map_err(StoreError::from)?;
-        let topic = self.cluster.topic(source);
-        // What was missed while the topic was made anew is missed: caches are bounded in time.
-        let consumer = Arc::new(consumer(&self.cluster, "banyan.broadcast", "latest").map_err(unavailable)?);
-        let asking = consumer.clone();
-        let begun = tokio::task::spawn_blocking(move || from_now_on(&asking, &topic)).await;
-        begun.unwrap_or(Err(KafkaError::Canceled)).map_err(unavailable)?;
+        let stopped = || StoreError::Unavailable("stopped before Kafka said where its topic ends".to_owned());
+        let consumer = again(&stop, source, || self.listen(source)).await.ok_or_else(stopped)?;
         let (sender, receiver) = broadcast::channel(BROADCAST_BUFFER_EVENTS);
         tokio::spawn(async move {
             tokio::select! {
@@ -179,27 +195,15 @@ fn unavailable(error: KafkaError) -> BusError {
     BusError::Store(KafkaFailure::from(error).into())
 }
 
-/// All partitions, each from where it ends now.
+/// All partitions, each from where it ends now. One that was made a moment ago, or whose broker was just replaced, has no leader
+/// for a moment: all are asked again then.
 fn from_now_on(consumer: &StreamConsumer, topic: &str) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();
     for partition in 0..i32::from(SLOTS) {
-        let end = end_of(consumer, topic, partition)?;
+        let (_, end) = consumer.fetch_watermarks(topic, partition, ASK)?;
         list.add_partition_offset(topic, partition, Offset::Offset(end))?;
     }
     consumer.assign(&list)
-}
-
-/// A partition that was made a moment ago, or whose broker was just replaced, has no leader for a moment.
-fn end_of(consumer: &StreamConsumer, topic: &str, partition: i32) -> Result<i64, KafkaError> {
-    let asked = Instant::now();
-    loop {
-        match consumer.fetch_watermarks(topic, partition, ASK) {
-            Ok((_, end)) => return Ok(end),
-            Err(error) if asked.elapsed() > ASK => return Err(error),
-            Err(error) => tracing::debug!(topic, partition, %error, "asked again"),
-        }
-        std::thread::sleep(AGAIN / 10);
-    }
 }
 
 /// Until nobody receives any more.

@@ -35,6 +35,9 @@ pub enum KafkaFailure {
     /// It does not answer, or not well: the same may succeed later.
     #[error("Kafka cannot do it now: {0}")]
     Unavailable(#[from] KafkaError),
+    /// Where positions are kept cannot be reached: the same may succeed later.
+    #[error(transparent)]
+    Store(StoreError),
     /// A topic that is not as the bus needs it: make it anew and republish from the outbox.
     #[error(
         "topic {topic} has {found} partitions and must have {SLOTS}: delete it, then republish from the outbox \
@@ -48,9 +51,18 @@ pub enum KafkaFailure {
     },
 }
 
+impl From<StoreError> for KafkaFailure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<KafkaFailure> for StoreError {
     fn from(failure: KafkaFailure) -> Self {
-        Self::Unavailable(failure.to_string())
+        match failure {
+            KafkaFailure::Store(error) => error,
+            failure => Self::Unavailable(failure.to_string()),
+        }
     }
 }
 

@@ -13,8 +13,10 @@ mod relay;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod topics;
 
 pub use bus::KafkaBus;
 pub use cluster::{Cluster, KafkaFailure};
-pub use recover::{begin_anew, republish};
-pub use relay::Relay;
+pub use recover::{begin_anew, recover, republish};
+pub use relay::{Relay, relay_of};
+pub use topics::{Standing, Topic, standing};

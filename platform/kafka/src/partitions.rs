@@ -75,6 +75,19 @@ impl Partitions {
         Self { carrier, of: BTreeMap::new() }
     }
 
+    /// The brokers are another cluster's now: what is being read stops, and what is taken up from now on is compared with that one.
+    pub fn moved_to(&mut self, carrier: Carrier) {
+        let why = format!("{} has become {carrier}: {RECOVER}", self.carrier);
+        let reading: Vec<u16> = self.reading().into_iter().map(|(slot, _)| slot).collect();
+        reading.into_iter().for_each(|slot| self.stop(slot, &why));
+        self.carrier = carrier;
+    }
+
+    /// What offsets are good for here.
+    pub fn carrier(&self) -> Carrier {
+        self.carrier
+    }
+
     /// Drops what is held no more, under its epoch. Their partitions are not to be read any longer.
     pub fn let_go(&mut self, held: &BTreeMap<u16, Held>) -> Vec<u16> {
         let is_mine = |slot: &u16, epoch| held.get(slot).is_some_and(|held| held.epoch == epoch);

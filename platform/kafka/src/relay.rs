@@ -26,6 +26,12 @@ use crate::{Cluster, KafkaFailure, cluster::EVENT_BYTES_MAX, envelope::encode, p
 /// What a header costs beside its text, and a record beside its parts: more than it does.
 const OVERHEAD_BYTES: usize = 1_024;
 
+/// The group that a source's relays are members of.
+#[must_use]
+pub fn relay_of(source: &str) -> String {
+    format!("{source}.relay")
+}
+
 /// One source's relay.
 pub struct Relay {
     cluster: Cluster,
@@ -54,7 +60,7 @@ impl Relay {
 
     /// Publishes what is told, as one member of the relay's group, until `stop`.
     pub async fn run(&self, counters: Arc<Counters>, stop: CancellationToken) {
-        let group = format!("{}.relay", self.source.name());
+        let group = relay_of(self.source.name());
         let table = Arc::new(self.store.clone());
         let ownership = Ownership::new(table, group.clone(), self.instance, self.ownership);
         let (held, done) = (ownership.held(), CancellationToken::new());
@@ -83,8 +89,8 @@ struct KafkaInbox {
     cluster: Cluster,
     stop: CancellationToken,
     publisher: Mutex<Option<Publisher>>,
-    /// Where each slot's partition stood when its position was written last, by this process.
-    written: Mutex<BTreeMap<u16, Carried>>,
+    /// Where each slot's partition stood when its position was written last, by this process, and under which epoch.
+    written: Mutex<BTreeMap<u16, (i64, Carried)>>,
 }
 
 #[derive(Clone)]
@@ -99,12 +105,16 @@ impl Publisher {
         let carrier = cluster.open(source).await?;
         let producer = cluster
             .client()
+            // It warns of a guarantee that is asked for on purpose; what fails is told by the relay.
+            .set("log_level", "3")
             .set("acks", "all")
             .set("enable.idempotence", "true")
             // What follows a record that failed for good fails too: no record overtakes an earlier one.
             .set("enable.gapless.guarantee", "true")
             // Never: a record that is given up while the next one is sent would be overtaken.
             .set("message.timeout.ms", "0")
+            // The topic is there before the first record; one that is gone is a failure, and the next producer makes it anew.
+            .set("topic.metadata.propagation.max.ms", "5000")
             .set("linger.ms", "0")
             .set("message.max.bytes", EVENT_BYTES_MAX.to_string())
             .set("queue.buffering.max.messages", "10000")
@@ -152,7 +162,8 @@ impl KafkaInbox {
     /// Where the slot's partition stood, by its row: the source knows nothing of it.
     fn known(&self, held: &Held) -> Option<Carried> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.get(&held.slot).copied().or(held.carried)
+        let (_, carried) = written.get(&held.slot).filter(|(epoch, _)| *epoch == held.epoch).copied().unzip();
+        carried.or(held.carried)
     }
 
     /// What it still holds is given up with it; the next one begins anew from the positions.
@@ -168,7 +179,10 @@ impl KafkaInbox {
         if let Some(why) =
             batch.slots.iter().find_map(|held| elsewhere(held.slot, self.known(held), publisher.carrier))
         {
-            self.give_up();
+            // Kept where it is the slot that stands elsewhere: until somebody does something about it the same is found again and again.
+            if !publisher.is_still_there() {
+                self.give_up();
+            }
             return Err(Refused::Later(why));
         }
         let published = tokio::select! {
@@ -213,7 +227,7 @@ impl Inbox for KafkaInbox {
         let mut write = self.store.begin(&Locks::none()).await?;
         move_slots(&mut write, &self.group, &moved).await?;
         write.commit().await?;
-        let written = moved.iter().filter_map(|held| Some((held.slot, held.carried?)));
+        let written = moved.iter().filter_map(|held| Some((held.slot, (held.epoch, held.carried?))));
         self.written.lock().unwrap_or_else(PoisonError::into_inner).extend(written);
         Ok(outcomes)
     }

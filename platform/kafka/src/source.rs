@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use banyan_bus::Source;
-use banyan_kernel::{Envelope, slot_of};
+use banyan_kernel::{Envelope, SLOTS, slot_of};
 use banyan_store::{Carrier, Held, Page, Position, Signal, StoreError};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -112,7 +112,6 @@ pub(crate) struct Pump {
     /// Connections were lost: the brokers behind the address may be others by now.
     is_suspect: AtomicBool,
     group: String,
-    carrier: Carrier,
     shared: Arc<Shared>,
 }
 
@@ -121,12 +120,11 @@ impl Pump {
         cluster: &Cluster,
         source: &str,
         group: &str,
-        carrier: Carrier,
         shared: Arc<Shared>,
     ) -> Result<Self, KafkaError> {
         let consumer = Arc::new(consumer(cluster, group, "error")?);
         let (source, topic, group) = (source.to_owned(), cluster.topic(source), group.to_owned());
-        Ok(Self { consumer, source, topic, is_suspect: AtomicBool::new(false), group, carrier, shared })
+        Ok(Self { consumer, source, topic, is_suspect: AtomicBool::new(false), group, shared })
     }
 
     /// Until nobody owns slots any more.
@@ -153,6 +151,7 @@ impl Pump {
 
     /// What is lost goes first: what was fetched under another epoch is not taken for this one's.
     fn hold(&self, held: &BTreeMap<u16, Held>) {
+        self.notice_another();
         let (gone, begins, stopped) = {
             let mut partitions = self.shared.partitions();
             let gone = partitions.let_go(held);
@@ -162,13 +161,33 @@ impl Pump {
             stopped.retain(|stopped| !known.contains(stopped));
             (gone, begins, stopped)
         };
-        for (slot, why) in stopped {
-            tracing::error!(group = self.group, slot, why, "a slot is stopped");
-        }
-        let assigned =
-            self.consumer.assignment().map(|assigned| partitions_of(&assigned)).unwrap_or_default();
-        self.unassign(gone.into_iter().filter(|slot| assigned.contains(slot)));
+        self.complain(&stopped);
+        self.unassign(gone);
         self.assign(begins);
+    }
+
+    fn complain(&self, stopped: &[(u16, String)]) {
+        for (slot, why) in stopped {
+            tracing::error!(group = self.group, topic = self.topic, slot, why, "a slot is stopped");
+        }
+    }
+
+    /// Whether the brokers are another cluster's than those whose offsets are kept: then what is being read stops.
+    fn notice_another(&self) -> bool {
+        let Some(found) = self.consumer.client().fetch_cluster_id(Duration::ZERO) else { return false };
+        let (stopped, known) = {
+            let mut partitions = self.shared.partitions();
+            if partitions.carrier().cluster == found {
+                return false;
+            }
+            let known = partitions.stopped();
+            partitions.moved_to(Carrier::new(&found, i32::from(SLOTS)));
+            (partitions.stopped(), known)
+        };
+        let new: Vec<_> = stopped.into_iter().filter(|stopped| !known.contains(stopped)).collect();
+        self.complain(&new);
+        self.unassign(new.iter().map(|(slot, _)| *slot));
+        true
     }
 
     fn list(&self, slots: impl IntoIterator<Item = (u16, Offset)>) -> TopicPartitionList {
@@ -180,8 +199,12 @@ impl Pump {
         list
     }
 
+    /// Of those that are assigned: one that stopped is not.
     fn unassign(&self, slots: impl IntoIterator<Item = u16>) {
-        let list = self.list(slots.into_iter().map(|slot| (slot, Offset::Invalid)));
+        let assigned =
+            self.consumer.assignment().map(|assigned| partitions_of(&assigned)).unwrap_or_default();
+        let slots = slots.into_iter().filter(|slot| assigned.contains(slot));
+        let list = self.list(slots.map(|slot| (slot, Offset::Invalid)));
         if list.count() > 0 {
             self.tell("unassign", self.consumer.incremental_unassign(&list));
         }
@@ -198,6 +221,11 @@ impl Pump {
         }
     }
 
+    fn read_anew(&self, slot: u16, begin: Begin) {
+        self.unassign([slot]);
+        self.assign(vec![(slot, begin)]);
+    }
+
     fn tell(&self, what: &str, done: Result<(), KafkaError>) {
         if let Err(error) = done {
             tracing::error!(group = self.group, %error, what, "the Kafka client refused");
@@ -212,10 +240,8 @@ impl Pump {
 
     fn arrive(&self, record: &BorrowedMessage<'_>) {
         let (Ok(slot), offset) = (u16::try_from(record.partition()), record.offset()) else { return };
-        if let Some(why) = self.is_suspect.swap(false, Ordering::Relaxed).then(|| self.elsewhere()).flatten()
-        {
-            let reading = self.shared.partitions().reading();
-            return reading.into_iter().for_each(|(slot, _)| self.stop(slot, &why));
+        if self.is_suspect.swap(false, Ordering::Relaxed) && self.notice_another() {
+            return;
         }
         let event = self.read(slot, record);
         let then = self.shared.partitions().arrive(slot, offset, event);
@@ -254,15 +280,11 @@ impl Pump {
         self.unassign([slot]);
     }
 
-    /// Whether the brokers are another cluster's than those whose offsets are kept.
-    fn elsewhere(&self) -> Option<String> {
-        let found = self.consumer.client().fetch_cluster_id(Duration::ZERO)?;
-        let why = || format!("{} has become cluster {found}: {RECOVER}", self.carrier);
-        (found != self.carrier.cluster).then(why)
-    }
-
     async fn fail(&self, error: KafkaError) {
         self.is_suspect.store(true, Ordering::Relaxed);
+        if self.notice_another() {
+            return;
+        }
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
             return self.out_of_range().await;
         }
@@ -270,21 +292,23 @@ impl Pump {
         tracing::warn!(group = self.group, topic = self.topic, %error, "Kafka");
     }
 
-    /// The client does not say which partition it is: each is looked at. Those whose records are there are assigned anew.
+    /// The client does not say which partition it is: each is looked at. Those whose records are there are assigned anew, and so are
+    /// those that were to begin with the oldest one: their topic was being made.
     async fn out_of_range(&self) {
+        tokio::time::sleep(AGAIN).await;
         let reading = self.shared.partitions().reading();
         for (slot, begin) in reading {
-            let Begin::At(offset) = begin else { continue };
+            let Begin::At(offset) = begin else {
+                self.read_anew(slot, begin);
+                continue;
+            };
             let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
             let ask = move || consumer.fetch_watermarks(&topic, i32::from(slot), ASK);
             let asked = tokio::task::spawn_blocking(ask).await;
             match asked.unwrap_or(Err(KafkaError::Canceled)) {
-                Ok((low, high)) if (low..=high).contains(&offset) => {
-                    self.unassign([slot]);
-                    self.assign(vec![(slot, begin)]);
-                }
+                Ok((low, high)) if (low..=high).contains(&offset) => self.read_anew(slot, begin),
                 Ok((low, high)) => {
-                    let here = self.carrier;
+                    let here = self.shared.partitions().carrier();
                     self.stop(slot, &format!("offset {offset} is not in {low}..{high} of {here}: {RECOVER}"));
                 }
                 Err(error) => {
@@ -294,6 +318,9 @@ impl Pump {
         }
     }
 }
+
+/// Before partitions are assigned again that could not be read.
+const AGAIN: Duration = Duration::from_millis(100);
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<u16> {
     list.elements().iter().filter_map(|element| u16::try_from(element.partition()).ok()).collect()

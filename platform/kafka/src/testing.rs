@@ -21,8 +21,10 @@ use rdkafka::{admin::AdminClient, client::DefaultClientContext};
 use crate::Cluster;
 
 /// Longer than it takes on a busy machine.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(20);
+/// How `broker.sh` says that Java or Maven is missing.
+const SKIPPED: i32 = 3;
 
 /// $1 is the folder: whoever names something in it is killed.
 const LEASH: &str = r#"
@@ -55,7 +57,7 @@ impl Broker {
     /// A new one, empty and ready; none, and why, where there is no Java or no Maven.
     ///
     /// # Panics
-    /// When there are, and it does not start.
+    /// When there are, and its jars cannot be fetched or it does not start.
     pub fn start() -> Result<Self, String> {
         let jars = jars()?;
         let folder = tempfile::Builder::new().prefix("banyan-kafka-").tempdir().expect("a folder").keep();
@@ -137,15 +139,17 @@ impl Broker {
 
 /// Where the jars are, fetched when they are missing: one folder for all builds of this workspace.
 fn jars() -> Result<PathBuf, String> {
-    let is_there = Command::new("java").arg("-version").stderr(Stdio::null()).status();
-    is_there.map_err(|_| "no java".to_owned())?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = std::env::var_os("BANYAN_KAFKA_JARS")
         .map_or(here.join("../../target/tools/kafka-4.1.0"), PathBuf::from);
     let fetched = Command::new("sh").arg(here.join("broker.sh")).arg(&folder).output();
     let fetched = fetched.map_err(|error| error.to_string())?;
-    let said = || String::from_utf8_lossy(&fetched.stderr).trim().to_owned();
-    if fetched.status.success() { Ok(folder.join("lib")) } else { Err(said()) }
+    let said = String::from_utf8_lossy(&fetched.stderr).trim().to_owned();
+    match fetched.status.code() {
+        Some(0) => Ok(folder.join("lib")),
+        Some(SKIPPED) => Err(said),
+        _ => panic!("the broker's jars cannot be fetched: {said}"),
+    }
 }
 
 fn leash(folder: &Path) -> ChildStdin {

@@ -1,6 +1,6 @@
 //! Everything arrives, once, in order per key.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use banyan_kernel::Envelope;
 use banyan_store::{Locks, Store, StoreError, sqlx};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     COUNTED, Harness, Ledger, Member, TELLER, effects,
-    harness::{tell, tell_each, told, until},
+    harness::{DEADLINE, tell, tell_each, told, until},
 };
 use crate::BROADCAST_BUFFER_EVENTS;
 
@@ -25,7 +25,7 @@ pub fn ledger(harness: &impl Harness) -> Arc<Ledger> {
 /// Waits until the ledger has so many effects.
 ///
 /// # Panics
-/// When it has not after 30 seconds.
+/// When it has not after two minutes.
 pub async fn applied(ledger: &Ledger, count: usize) {
     until(&format!("{count} events are applied"), || async { Ok(effects(ledger).await.len() >= count) })
         .await;
@@ -130,7 +130,8 @@ pub async fn duplicates_have_no_effect(harness: &impl Harness) {
     applied(&ledger, 12).await;
     let duplicates = second.counters.duplicates.load(std::sync::atomic::Ordering::Relaxed);
     second.stop().await;
-    assert_eq!(duplicates, 10);
+    // More where a carrier brings something twice by itself.
+    assert!(duplicates >= 10, "only {duplicates} came again");
     assert_whole(&ledger, &["a"], 12).await;
 }
 
@@ -178,8 +179,8 @@ pub async fn a_slow_consumer_holds_one_page(harness: &impl Harness) {
 }
 
 async fn next(receiver: &mut Receiver<Arc<Envelope>>) -> Result<i64, RecvError> {
-    let event = tokio::time::timeout(Duration::from_secs(30), receiver.recv()).await;
-    event.expect("a broadcast comes within 30 s").map(|event| event.sequence)
+    let event = tokio::time::timeout(DEADLINE, receiver.recv()).await;
+    event.expect("a broadcast comes").map(|event| event.sequence)
 }
 
 /// Every receiver gets what is told after it subscribed, and nothing that was applied long before.

@@ -143,12 +143,12 @@ impl Ledger {
     /// Waits until so many calls, counted from the first, have come to stand still.
     ///
     /// # Panics
-    /// When they have not after 30 seconds.
+    /// When they have not after two minutes.
     pub async fn stands(&self, calls: u64) {
         let mut waiting = self.waiting.subscribe();
         let stands = waiting.wait_for(|count| *count >= calls);
-        let stands = tokio::time::timeout(std::time::Duration::from_secs(30), stands).await;
-        assert!(stands.is_ok(), "waited 30 s until {calls} calls stand still");
+        let stands = tokio::time::timeout(super::harness::DEADLINE, stands).await;
+        assert!(stands.is_ok(), "waited until {calls} calls stand still");
     }
 
     /// How many calls have stood still so far.

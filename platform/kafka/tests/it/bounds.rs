@@ -20,7 +20,7 @@ async fn a_backlog_is_fetched_as_it_is_applied() {
     ledger.stands(1).await;
     until("as much is kept as may be", || async { Ok(bus.kept_events() >= 1_000) }).await;
     let all = u64::try_from(BACKLOG).unwrap();
-    until("all of it is in the topic", || async { Ok(harness.relayed() == all) }).await;
+    until("all of it is in the topic", || async { Ok(harness.relayed() >= all) }).await;
     // What another subject tells goes through the same hands: when it is there, the first had its chance.
     let mut names = (0..).map(|n| format!("n{n}"));
     let other = names.find(|name| banyan_kernel::slot_of(name) != banyan_kernel::slot_of("a")).unwrap();

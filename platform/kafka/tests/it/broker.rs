@@ -97,7 +97,7 @@ async fn another_cluster_at_its_address_stops_the_slots_until_all_is_published_a
     assert_eq!(group, "sink.teller");
     assert!(why.contains("banyan topics recover") && why.contains("cluster"), "{why}");
     assert_eq!(effects(&ledger).await.len(), 10, "nothing is applied from another cluster");
-    republish(harness.teller()).await.unwrap();
+    republish(harness.teller(), "teller").await.unwrap();
     begin_anew(harness.sink(), "sink.teller").await.unwrap();
     applied(&ledger, 20).await;
     member.stop().await;
