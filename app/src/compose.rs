@@ -323,10 +323,9 @@ pub fn compose(
     instance: Uuid,
     swap: Swap,
 ) -> (Shop, Vec<Module>) {
-    let callee =
-        |address: &str, secret: &str| Callee { soft_wait: SOFT_WAIT, ..Callee::new(address, secret) };
-    let (gateway, carrier) =
-        (callee(&outside.address, &outside.secret), callee(&outside.carrier.0, &outside.carrier.1));
+    let callee = |at: &str, secret: &str| Callee { soft_wait: SOFT_WAIT, ..Callee::new(at, secret) };
+    let gateway = callee(&outside.address, &outside.secret);
+    let carrier = callee(&outside.carrier.0, &outside.carrier.1);
     let catalog = catalog_core::Catalog::new(stores.of(catalog_api::NAME));
     let answers_again = settings.inventory.as_ref().map(|way| way.0.closed());
     let stock_room = match settings.inventory {

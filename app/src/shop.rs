@@ -155,16 +155,7 @@ impl RunningShop {
         let (shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
-        let begun = async {
-            if place.is_restored() {
-                stores.raise_epochs().await?;
-                shop.look_outside().await?;
-                shop.recover_topics().await.map_err(StartError::Topics)?;
-                place.forget_restored()?;
-            }
-            Ok::<(), StartError>(shop.start_caches(stop.clone()).await?)
-        };
-        if let Err(why) = begun.await {
+        if let Err(why) = begin(&place, &stores, &shop, &stop).await {
             let_go(Some(database), sandbox).await;
             return Err(why);
         }
@@ -223,6 +214,22 @@ impl RunningShop {
         let_go(Some(self.database), self.sandbox).await;
         in_time
     }
+}
+
+/// What comes before anybody works: a restored database begins anew, and caches hear what changes.
+async fn begin(
+    place: &Place,
+    stores: &Stores,
+    shop: &Shop,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
+    if place.is_restored() {
+        stores.raise_epochs().await?;
+        shop.look_outside().await?;
+        shop.recover_topics().await.map_err(StartError::Topics)?;
+        place.forget_restored()?;
+    }
+    Ok(shop.start_caches(stop.clone()).await?)
 }
 
 /// The way to inventory, where it is elsewhere. One that is there and writes another database ends the start; one that is not there
