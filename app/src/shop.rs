@@ -136,12 +136,7 @@ impl RunningShop {
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
         let (password, elsewhere) = (&config.database_password, &config.elsewhere);
         let stores = Stores::new(&database.administrator, password, config.pool, &clock, elsewhere);
-        let prepared = database.prepare(password, stores.connections(config.pool), elsewhere);
-        let reached = async {
-            prepared.await?;
-            inventory_elsewhere(&config, &place, &stores, &clock).await
-        };
-        let inventory = match reached.await {
+        let inventory = match prepared(&config, &place, (&database, &stores), &clock).await {
             Ok(inventory) => inventory,
             Err(why) => {
                 let_go(Some(database), sandbox).await;
@@ -230,6 +225,18 @@ async fn begin(
         place.forget_restored()?;
     }
     Ok(shop.start_caches(stop.clone()).await?)
+}
+
+/// All that is here, prepared; with it comes the way to what is not.
+async fn prepared(
+    config: &Config,
+    place: &Place,
+    (database, stores): (&Database, &Stores),
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<HttpInventory>>, StartError> {
+    let connections = stores.connections(config.pool);
+    database.prepare(&config.database_password, connections, &config.elsewhere).await?;
+    inventory_elsewhere(config, place, stores, clock).await
 }
 
 /// The way to inventory, where it is elsewhere. One that is there and writes another database ends the start; one that is not there

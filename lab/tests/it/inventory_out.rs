@@ -85,6 +85,26 @@ async fn orders_are_shipped_through_the_kill_of_the_process_that_keeps_the_stock
     assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_that_keep_the_stock_one_may_die_for_good() {
+    let stage = Stage::new();
+    let (first, second) = (Addresses::draw(), Addresses::draw());
+    let both = format!("{},{}", first.port(), second.port());
+    let shop = stage.shop("shop", ShopOptions::args(&["--inventory", &both])).await;
+    let mut dies = ServiceProcess::start(&stage, "inventory", first, &shop).await;
+    let _lives = ServiceProcess::start(&stage, "inventory", second, &shop).await;
+    shop.stock(&SKUS, 1_000).await;
+    let customers = customers(&shop);
+    reaches(&shop, PLACED, 80).await;
+    dies.kill9().await;
+    let began = std::time::Instant::now();
+    let placed: Vec<String> = customers.join_all().await.concat();
+    let ended = shop.settled(&placed, SETTLE).await.expect("every order ends");
+    println!("{} orders, the last one ended {:?} after the kill", placed.len(), began.elapsed());
+    assert!(ended.values().all(|order| order["state"] == "shipped"), "{ended:?}");
+    shop.clean_audit(SETTLE).await;
+}
+
 /// A shop that would book its orders' stock in another database than its own does not open; and one that finds out only later
 /// books nothing there.
 #[tokio::test(flavor = "multi_thread")]

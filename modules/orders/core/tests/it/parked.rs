@@ -39,7 +39,7 @@ async fn what_backed_off_is_asked_again_when_its_callee_answers_again() {
     let running = tokio::spawn(saga.run(held, stop.clone()));
     // The clock stands: by itself its time never comes.
     until(async || world.count(PARKED).await == 1).await;
-    assert_eq!(payments.book(order), [String::new(); 0]);
+    assert!(payments.book(order).is_empty(), "it was not asked again by itself");
     answers_again.send_replace(1);
     until(async || world.count(OPEN).await == 0).await;
     assert_eq!(payments.book(order), ["authorised", "captured"]);
