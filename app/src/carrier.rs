@@ -1,15 +1,12 @@
 //! What carries the modules' events: the outboxes themselves, read where they are written; or Kafka, where brokers are named.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_bus::{Bus, BusError, Consumer, Counters, LocalBus, Source};
+use banyan_bus::{Bus, Consumer, LocalBus, Source};
 use banyan_host::Relaying;
-use banyan_kernel::Envelope;
 use banyan_store::Store;
 use serde::Serialize;
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::KafkaConfig;
@@ -25,6 +22,10 @@ pub struct Carrier {
 }
 
 /// All that is told, and by and to whom.
+#[cfg_attr(
+    not(feature = "kafka"),
+    expect(dead_code, reason = "where events are written says to whom they go")
+)]
 pub struct Told {
     /// Everything that tells something.
     pub sources: Vec<Arc<dyn Source>>,
@@ -113,50 +114,20 @@ pub fn carrier(told: Told, kafka: Option<&KafkaConfig>, instance: Uuid) -> Carri
     }
 }
 
-/// Events that leave their module go one way, those that never do the other.
-#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "there is one way"))]
-struct Divided {
-    public: BTreeSet<&'static str>,
-    carried: Arc<dyn Bus>,
-    local: Arc<dyn Bus>,
-}
-
-impl Divided {
-    fn of(&self, source: &str) -> &Arc<dyn Bus> {
-        if self.public.contains(source) { &self.carried } else { &self.local }
-    }
-}
-
-#[async_trait]
-impl Bus for Divided {
-    async fn serve(
-        &self,
-        consumer: Arc<dyn Consumer>,
-        counters: Arc<Counters>,
-        stop: CancellationToken,
-    ) -> Result<(), BusError> {
-        self.of(consumer.source()).serve(consumer, counters, stop).await
-    }
-
-    async fn broadcast(
-        &self,
-        source: &str,
-        stop: CancellationToken,
-    ) -> Result<broadcast::Receiver<Arc<Envelope>>, BusError> {
-        self.of(source).broadcast(source, stop).await
-    }
-}
-
 #[cfg(feature = "kafka")]
 mod on_kafka {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
+    use banyan_bus::{BusError, Counters};
     use banyan_kafka::{
         Cluster, KafkaBus, KafkaFailure, Relay, Standing, Topic, recover, relay_of, standing,
     };
+    use banyan_kernel::Envelope;
+    use tokio::sync::broadcast;
+    use tokio_util::sync::CancellationToken;
 
     use super::{
-        Arc, Carrier, Consumer, Divided, GroupView, KafkaConfig, LocalBus, Relaying, SlotView, Source, Store,
+        Arc, Bus, Carrier, Consumer, GroupView, KafkaConfig, LocalBus, Relaying, SlotView, Source, Store,
         Told, TopicView, Topics, Uuid, async_trait,
     };
 
@@ -192,6 +163,39 @@ mod on_kafka {
                 carried: bus,
                 local: Arc::new(LocalBus::new(told.sources, instance)),
             }),
+        }
+    }
+
+    /// Events that leave their module go one way, those that never do the other.
+    struct Divided {
+        public: BTreeSet<&'static str>,
+        carried: Arc<dyn Bus>,
+        local: Arc<dyn Bus>,
+    }
+
+    impl Divided {
+        fn of(&self, source: &str) -> &Arc<dyn Bus> {
+            if self.public.contains(source) { &self.carried } else { &self.local }
+        }
+    }
+
+    #[async_trait]
+    impl Bus for Divided {
+        async fn serve(
+            &self,
+            consumer: Arc<dyn Consumer>,
+            counters: Arc<Counters>,
+            stop: CancellationToken,
+        ) -> Result<(), BusError> {
+            self.of(consumer.source()).serve(consumer, counters, stop).await
+        }
+
+        async fn broadcast(
+            &self,
+            source: &str,
+            stop: CancellationToken,
+        ) -> Result<broadcast::Receiver<Arc<Envelope>>, BusError> {
+            self.of(source).broadcast(source, stop).await
         }
     }
 

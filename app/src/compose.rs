@@ -170,6 +170,7 @@ pub struct Shop {
     consumers: Vec<Arc<dyn Consumer>>,
     sources: Vec<Arc<dyn Source>>,
     read_models: Vec<Arc<dyn ReadModel>>,
+    relays: Vec<(&'static str, &'static str)>,
 }
 
 impl Shop {
@@ -231,6 +232,12 @@ impl Shop {
     #[must_use]
     pub fn read_models(&self) -> &[Arc<dyn ReadModel>] {
         &self.read_models
+    }
+
+    /// What brings events to the carrier: each group with the source it is of.
+    #[must_use]
+    pub fn relays(&self) -> &[(&'static str, &'static str)] {
+        &self.relays
     }
 
     /// What a module tells.
@@ -373,6 +380,9 @@ pub fn compose(
     reconcilers.extend(settings.mail_server.map(|server| mail(&notifications, server)));
     let mut modules = modules(stores, &parts, reconcilers, &settings.elsewhere);
     let (bus, topics) = carried(&mut modules, &parts, settings.kafka.as_ref(), instance);
+    let relays =
+        modules.iter().filter_map(|module| Some((module.relaying.as_ref()?.group, module.source.name())));
+    let relays = relays.collect();
     let Parts { consumers, sources, .. } = parts;
     (
         Shop {
@@ -390,6 +400,7 @@ pub fn compose(
             consumers,
             sources,
             read_models,
+            relays,
         },
         modules,
     )

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use banyan_bus::{Consumer, Counters, Source};
-use banyan_kernel::SLOTS;
+use banyan_bus::{Counters, Source};
+use banyan_kernel::Timestamp;
 use banyan_store::{Position, Store, StoreError};
 use opentelemetry::{KeyValue, global};
 use uuid::Uuid;
@@ -50,17 +50,23 @@ pub(super) async fn look(store: &Store, instance: Uuid) -> Result<(), StoreError
     Ok(())
 }
 
-/// How old the oldest event is that the group has not applied; nought when it has applied all.
+/// How old the oldest event is that a group has not applied of the slots in hand; nought when it has applied all.
 pub(super) async fn lag(
-    consumer: &dyn Consumer,
+    group: &'static str,
     source: &dyn Source,
-    reached: Position,
+    standing: Vec<(u16, Position)>,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    let all: Vec<u16> = (0..SLOTS).collect();
-    let next = source.page(reached, &all, 1).await?.events.pop();
-    let now = consumer.store().clock().now();
-    let age = next.map_or(0.0, |(_, event)| (now - event.time).as_seconds_f64().max(0.0));
-    let group = [KeyValue::new("group", consumer.group())];
+    let mut together = BTreeMap::<Position, Vec<u16>>::new();
+    for (slot, position) in standing {
+        together.entry(position).or_default().push(slot);
+    }
+    let mut age = 0.0_f64;
+    for (position, slots) in together {
+        let next = source.page(position, &slots, 1).await?.events.pop();
+        age = next.map_or(age, |(_, event)| age.max((now - event.time).as_seconds_f64()));
+    }
+    let group = [KeyValue::new("group", group)];
     seconds("banyan.bus.lag", "Age of the oldest event that a group has not applied").record(age, &group);
     Ok(())
 }

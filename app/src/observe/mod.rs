@@ -9,7 +9,7 @@ mod pools;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use banyan_bus::{Consumer, Counters, Source};
+use banyan_bus::Counters;
 use banyan_store::{Store, StoreError};
 use opentelemetry::{KeyValue, global, metrics::Gauge};
 use tokio_util::sync::CancellationToken;
@@ -66,12 +66,18 @@ impl Observer {
             bus::look(store, self.instance).await?;
         }
         for consumer in self.shop.consumers() {
-            let source = self.shop.source(consumer.source());
-            if let (Some(source), Some(counters)) = (source, self.counters.get(consumer.group())) {
-                lag(&*consumer, &*source, counters).await?;
-            }
+            self.lag(consumer.group(), consumer.source()).await?;
+        }
+        for &(group, source) in self.shop.relays() {
+            self.lag(group, source).await?;
         }
         Ok(())
+    }
+
+    async fn lag(&self, group: &'static str, source: &str) -> Result<(), StoreError> {
+        let source = self.shop.source(source);
+        let (Some(source), Some(counters)) = (source, self.counters.get(group)) else { return Ok(()) };
+        bus::lag(group, &*source, counters.standing(), self.edge.clock().now()).await
     }
 
     fn caches(&self) {
@@ -85,10 +91,6 @@ impl Observer {
             gauge("banyan.cache.bytes", "What is in memory").record(counts.bytes, &cache);
         }
     }
-}
-
-async fn lag(consumer: &dyn Consumer, source: &dyn Source, counters: &Counters) -> Result<(), StoreError> {
-    bus::lag(consumer, source, counters.reached()).await
 }
 
 /// An instrument of this name; asked for again it is the same.

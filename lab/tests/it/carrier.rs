@@ -8,7 +8,10 @@ use banyan_store::sqlx::PgPool;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::kill::{RECORDED, Replay, check_each_basket, count};
+use crate::{
+    kill::{RECORDED, Replay, check_each_basket, count},
+    two_shops::frozen_and_killed,
+};
 
 const BASKETS: usize = 240;
 /// Recorded events between two changes of the carrier; an order has about six.
@@ -170,4 +173,11 @@ async fn a_shop_opens_sells_and_stops_while_its_broker_is_away_and_frozen() {
     let audit = shop.clean_audit(SETTLE).await;
     assert_eq!(audit["settled"], 60, "{audit}");
     assert_eq!(gaps(&shop).await, 0, "an event came before its predecessor");
+}
+
+/// Relays and consumers alike: a zombie's writes are refused, and what it published again comes to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shops_on_kafka_take_over_from_a_frozen_and_from_a_killed_one() {
+    let Some(broker) = broker().await else { return };
+    frozen_and_killed(&on(&broker, ShopOptions::default()).env).await;
 }

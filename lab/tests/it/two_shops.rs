@@ -95,12 +95,20 @@ async fn placed(pool: &PgPool, at_least: i64) {
     .await;
 }
 
-/// One is frozen and comes back as a zombie, then it is killed: the other takes over each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn share_slots_and_take_over_from_a_frozen_and_from_a_killed_one() {
+    frozen_and_killed(&[]).await;
+}
+
+/// One is frozen and comes back as a zombie, then it is killed: the other takes over each time. Both have these settings.
+pub async fn frozen_and_killed(settings: &[(String, String)]) {
+    let with = |mut options: ShopOptions| {
+        options.env.extend(settings.iter().cloned());
+        options
+    };
     let stage = Stage::new();
-    let first = stage.shop("first", ShopOptions::default()).await;
-    let mut second = stage.shop("second", ShopOptions::beside(&first)).await;
+    let first = stage.shop("first", with(ShopOptions::default())).await;
+    let mut second = stage.shop("second", with(ShopOptions::beside(&first))).await;
     let (pool, ids) = (first.superuser_pool(), [instance(&first), instance(&second)]);
     println!("shared after {:?}", shared(&pool, &ids, SHARE).await);
     first.stock(&SKUS, 1_000).await;

@@ -1,6 +1,9 @@
 //! What a group did, counted: read by metrics, written by the driver alone.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use banyan_store::Position;
 use tokio::sync::watch;
@@ -25,6 +28,7 @@ pub struct Counters {
     /// Slots that are paused now.
     pub paused_slots: AtomicU64,
     reached: watch::Sender<Position>,
+    standing: Mutex<Vec<(u16, Position)>>,
 }
 
 impl Default for Counters {
@@ -39,6 +43,7 @@ impl Default for Counters {
             pauses: AtomicU64::default(),
             paused_slots: AtomicU64::default(),
             reached: watch::Sender::new(Position::START),
+            standing: Mutex::default(),
         }
     }
 }
@@ -56,7 +61,14 @@ impl Counters {
         self.reached.subscribe()
     }
 
-    pub(crate) fn reach(&self, position: Position) {
+    /// Where each slot in hand stands: of those that are apart one may be idle and far behind, and have nothing to apply.
+    #[must_use]
+    pub fn standing(&self) -> Vec<(u16, Position)> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn reach(&self, position: Position, standing: Vec<(u16, Position)>) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
         self.reached.send_if_modified(|reached| std::mem::replace(reached, position) != position);
     }
 

@@ -146,7 +146,7 @@ impl<I: Inbox> Group<I> {
         };
         self.counters.paused_slots.store(self.lanes.paused(), std::sync::atomic::Ordering::Relaxed);
         if let Some(position) = self.lanes.furthest_behind() {
-            self.counters.reach(position);
+            self.counters.reach(position, self.lanes.standing());
         }
         rest
     }
@@ -194,6 +194,9 @@ impl<I: Inbox> Group<I> {
         let nothing = page.events.is_empty();
         self.work(page.events, &cohort.careful).await;
         self.lanes.reach(cohort, page.end, is_source_end);
+        for passed in self.source.passed(&self.lanes.of(cohort)) {
+            self.lanes.pass(&passed);
+        }
         if nothing && cohort.all { Rest::Idle } else { Rest::None }
     }
 

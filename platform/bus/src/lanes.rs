@@ -166,6 +166,19 @@ impl Lanes {
         }
     }
 
+    /// The slot stands there, unless it was set back or lost meanwhile; the database does not say so yet.
+    pub fn pass(&mut self, passed: &Held) {
+        let is_open = |lane: &&mut Lane| lane.until.is_none() && lane.at.epoch == passed.epoch;
+        if let Some(lane) = self.lanes.get_mut(&passed.slot).filter(is_open) {
+            (lane.at.position, lane.at.carried) = (passed.position, passed.carried);
+        }
+    }
+
+    /// Where each stands.
+    pub fn standing(&self) -> Vec<(u16, Position)> {
+        self.lanes.iter().map(|(slot, lane)| (*slot, lane.at.position)).collect()
+    }
+
     /// Out of the cohort until `until`; then alone. Tells how many pauses in a row this makes.
     pub fn pause(&mut self, slot: u16, until: impl FnOnce(u32) -> Instant) {
         if let Some(lane) = self.lanes.get_mut(&slot) {

@@ -21,6 +21,10 @@ pub trait Source: Send + Sync + 'static {
     fn is_apart(&self) -> bool {
         false
     }
+    /// Of slots that are apart those that stand further than their last event: their carrier says that nothing came in between.
+    fn passed(&self, _held: &[Held]) -> Vec<Held> {
+        Vec::new()
+    }
     /// The last place that is complete now: where a broadcast begins.
     async fn end(&self) -> Result<Position, StoreError>;
     /// The public events of one subject after a sequence: what fills a gap.

@@ -15,6 +15,9 @@ use time::format_description::well_known::Rfc3339;
 /// Not an attribute of the event: the position that is written beside the effects, on every carrier the same.
 const POSITION: &str = "banyan_position";
 
+/// Of a record that is no event: every event of its partition up to there is before it. It moves slots of which nothing is told.
+const MARK: &str = "banyan_mark";
+
 /// Why a record is not an event of this source.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
@@ -52,6 +55,16 @@ pub(crate) fn encode(at: Position, event: &Envelope) -> (OwnedHeaders, Vec<u8>) 
     let with =
         |all: OwnedHeaders, (key, value): &(&str, String)| all.insert(Header { key, value: Some(value) });
     (headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), with), data)
+}
+
+/// A mark as a record: it has headers alone.
+pub(crate) fn encode_mark(at: Position) -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: MARK, value: Some(&at.to_string()) })
+}
+
+/// A record as a mark.
+pub(crate) fn decode_mark(record: &impl Message) -> Option<Position> {
+    position(text(record, MARK).ok()?)
 }
 
 /// A record as an event, and where it stands in its outbox.
@@ -122,6 +135,15 @@ mod tests {
         let at = Position { epoch: 2, xid: 10_001, seq: 7 };
         let (headers, data) = encode(at, &event());
         assert_eq!(decode(&record(Some(headers), data)), Ok((at, event())));
+    }
+
+    #[test]
+    fn a_mark_is_no_event_and_says_where_it_stands() {
+        let at = Position { epoch: 2, xid: 10_001, seq: 7 };
+        let mark = record(Some(encode_mark(at)), Vec::new());
+        assert_eq!((decode_mark(&mark), decode(&mark)), (Some(at), Err(Malformed::Data)));
+        let (headers, data) = encode(at, &event());
+        assert_eq!(decode_mark(&record(Some(headers), data)), None);
     }
 
     #[test]

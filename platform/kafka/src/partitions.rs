@@ -19,6 +19,17 @@ pub(crate) struct Arrived {
     pub bytes: usize,
 }
 
+/// What a record is.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and gone at once")]
+pub(crate) enum Record {
+    Event(Arrived),
+    /// All events up to there came before.
+    Mark(Position),
+    /// Neither.
+    Other,
+}
+
 /// Where the reading of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
@@ -48,6 +59,8 @@ struct Partition {
     /// What is at or below this was applied when another carrier brought it.
     skip_to: Option<Position>,
     arrived: VecDeque<Arrived>,
+    /// The last mark, and its offset.
+    mark: Option<(Position, i64)>,
     bytes: usize,
     is_paused: bool,
     stopped: Option<String>,
@@ -118,8 +131,8 @@ impl Partitions {
         reading.map(|(slot, of)| (*slot, of.next.map_or(Begin::Oldest, Begin::At))).collect()
     }
 
-    /// A record came; `event` is none where it is no event of this source.
-    pub fn arrive(&mut self, slot: u16, offset: i64, event: Option<Arrived>) -> Then {
+    /// A record came.
+    pub fn arrive(&mut self, slot: u16, offset: i64, record: Record) -> Then {
         let Some(of) = self.of.get_mut(&slot).filter(|of| of.stopped.is_none()) else { return Then::GoOn };
         match of.next {
             // Of a generation before.
@@ -130,9 +143,16 @@ impl Partitions {
             _ => {}
         }
         let is_first = of.next.is_none();
-        let Some(event) = event else {
-            of.next = (!is_first).then_some(offset + 1);
-            return Then::GoOn;
+        let event = match record {
+            Record::Event(event) => event,
+            // Nothing says yet whether records are gone.
+            Record::Mark(at) if is_first && offset > 0 && of.skip_to < Some(at) => return Then::GoOn,
+            Record::Other if is_first => return Then::GoOn,
+            other => {
+                of.next = Some(offset + 1);
+                of.mark = if let Record::Mark(at) = other { Some((at, offset)) } else { of.mark };
+                return Then::GoOn;
+            }
         };
         let applied = of.skip_to.is_some_and(|to| event.position <= to);
         if is_first && offset > 0 && !applied {
@@ -186,6 +206,20 @@ impl Partitions {
         (events, self.of.values().any(|of| of.is_paused && of.has_room()))
     }
 
+    /// Slots that stand further than their last event, since a mark says so.
+    pub fn passed(&self, held: &[Held]) -> Vec<Held> {
+        let passed = held.iter().filter_map(|held| {
+            let of = self.of.get(&held.slot).filter(|of| of.epoch == held.epoch)?;
+            let carried = |offset| Carried { carrier: self.carrier, next_offset: offset + 1 };
+            let (position, offset) = of.mark.filter(|(_, offset)| {
+                let waits = of.arrived.front().is_some_and(|first| first.offset < *offset);
+                !waits && held.carried.is_none_or(|known| known.next_offset <= *offset)
+            })?;
+            Some(held.after(Place { position, carried: Some(carried(offset)) }))
+        });
+        passed.collect()
+    }
+
     fn place(&self, arrived: &Arrived) -> Place {
         let carried = Carried { carrier: self.carrier, next_offset: arrived.offset + 1 };
         Place { position: arrived.position, carried: Some(carried) }
@@ -204,6 +238,7 @@ impl Partition {
             next: held.carried.map(|carried| carried.next_offset),
             skip_to: held.carried.is_none().then_some(held.position),
             arrived: VecDeque::new(),
+            mark: None,
             bytes: 0,
             is_paused: false,
             stopped,
@@ -253,7 +288,7 @@ mod tests {
         Held { slot, epoch, position, carried, abandoned: None }
     }
 
-    fn event(offset: i64, position: Position) -> Option<Arrived> {
+    fn event(offset: i64, position: Position) -> Record {
         let event = Envelope {
             id: event_id("teller", "a", offset),
             kind: "Counted".to_owned(),
@@ -267,7 +302,7 @@ mod tests {
             traceparent: TraceParent::root(uuid::Uuid::from_u128(7)),
             data: serde_json::Value::Null,
         };
-        Some(Arrived { offset, position, event, bytes: 10 })
+        Record::Event(Arrived { offset, position, event, bytes: 10 })
     }
 
     fn with(held: &[Held]) -> Partitions {
@@ -305,6 +340,29 @@ mod tests {
             assert_eq!(partitions.arrive(3, offset, event(offset, at(seq))), Then::GoOn);
         }
         assert_eq!(offsets(&partitions.next(&[slot], 10).0), [42, 43]);
+    }
+
+    #[test]
+    fn a_mark_moves_its_slot_when_all_before_it_was_applied() {
+        let slot = held(3, 1, at(5), Some(7));
+        let mut partitions = with(&[slot]);
+        assert_eq!(partitions.arrive(3, 7, event(7, at(6))), Then::GoOn);
+        assert_eq!(partitions.arrive(3, 8, Record::Mark(at(9))), Then::GoOn);
+        assert_eq!(partitions.arrive(3, 9, event(9, at(10))), Then::GoOn);
+        partitions.next(&[slot], 10);
+        assert_eq!(partitions.passed(&[slot]), [], "an event before it waits");
+        let applied = held(3, 1, at(6), Some(8));
+        partitions.next(&[applied], 10);
+        assert_eq!(partitions.passed(&[applied]), [held(3, 1, at(9), Some(9))]);
+        assert_eq!(partitions.passed(&[held(3, 1, at(10), Some(10))]), [], "it is behind");
+        assert_eq!(partitions.passed(&[held(3, 2, at(6), Some(8))]), [], "it is of another epoch");
+    }
+
+    #[test]
+    fn a_mark_that_comes_first_does_not_hide_what_is_gone() {
+        let mut partitions = with(&[held(3, 1, at(5), None)]);
+        assert_eq!(partitions.arrive(3, 39, Record::Mark(at(6))), Then::GoOn);
+        assert!(matches!(partitions.arrive(3, 40, event(40, at(7))), Then::Stop(_)));
     }
 
     #[test]

@@ -7,7 +7,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -17,11 +20,16 @@ use banyan_bus::{
 use banyan_kernel::{Envelope, slot_of, stable_hash};
 use banyan_store::{Carried, Carrier, Held, Locks, Ownership, OwnershipConfig, Place, Position, Store};
 use futures::future::join_all;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Cluster, KafkaFailure, cluster::EVENT_BYTES_MAX, envelope::encode, partitions::elsewhere};
+use crate::{
+    Cluster, KafkaFailure,
+    cluster::EVENT_BYTES_MAX,
+    envelope::{encode, encode_mark},
+    partitions::elsewhere,
+};
 
 /// What a header costs beside its text, and a record beside its parts: more than it does.
 const OVERHEAD_BYTES: usize = 1_024;
@@ -71,6 +79,7 @@ impl Relay {
             cluster: self.cluster.clone(),
             stop: stop.clone(),
             publisher: Mutex::default(),
+            is_unmarked: AtomicBool::new(false),
             written: Mutex::default(),
         };
         let driver = async {
@@ -89,6 +98,8 @@ struct KafkaInbox {
     cluster: Cluster,
     stop: CancellationToken,
     publisher: Mutex<Option<Publisher>>,
+    /// Something was published since the last marks.
+    is_unmarked: AtomicBool,
     /// Where each slot's partition stood when its position was written last, by this process, and under which epoch.
     written: Mutex<BTreeMap<u16, (i64, Carried)>>,
 }
@@ -122,6 +133,15 @@ impl Publisher {
         Ok(Self { producer, carrier, topic: cluster.topic(source) })
     }
 
+    /// A batch's events; of one without events, marks.
+    async fn publish_all(&self, batch: &Batch) -> Result<BTreeMap<u16, i64>, KafkaFailure> {
+        if batch.events.is_empty() {
+            self.mark(&batch.slots).await
+        } else {
+            self.publish(&batch.events).await
+        }
+    }
+
     /// All of them in order, or the first failure.
     async fn publish(&self, events: &[(Place, Envelope)]) -> Result<BTreeMap<u16, i64>, KafkaFailure> {
         let mut sent = Vec::with_capacity(events.len());
@@ -132,13 +152,18 @@ impl Publisher {
             let record = record.payload(&data).headers(headers);
             sent.push(self.producer.send_result(record).map_err(|(error, _)| error)?);
         }
-        let mut next = BTreeMap::new();
-        for acknowledged in join_all(sent).await {
-            let canceled = |_| rdkafka::error::KafkaError::Canceled;
-            let delivery = acknowledged.map_err(canceled)?.map_err(|(error, _)| error)?;
-            next.insert(u16::try_from(delivery.partition).unwrap_or_default(), delivery.offset + 1);
+        acknowledged(sent).await
+    }
+
+    /// Says in these slots' partitions that all of theirs up to where they stand is there.
+    async fn mark(&self, slots: &[Held]) -> Result<BTreeMap<u16, i64>, KafkaFailure> {
+        let mut sent = Vec::with_capacity(slots.len());
+        for held in slots {
+            let record = FutureRecord::<(), ()>::to(&self.topic).partition(i32::from(held.slot));
+            let record = record.headers(encode_mark(held.position));
+            sent.push(self.producer.send_result(record).map_err(|(error, _)| error)?);
         }
-        Ok(next)
+        acknowledged(sent).await
     }
 
     /// The brokers behind the address may be others by now, which never had what was published before.
@@ -146,6 +171,17 @@ impl Publisher {
         self.producer.client().fetch_cluster_id(std::time::Duration::ZERO).as_deref()
             == Some(self.carrier.cluster)
     }
+}
+
+/// Where each partition stands after all of these, or the first failure.
+async fn acknowledged(sent: Vec<DeliveryFuture>) -> Result<BTreeMap<u16, i64>, KafkaFailure> {
+    let mut next = BTreeMap::new();
+    for acknowledged in join_all(sent).await {
+        let canceled = |_| rdkafka::error::KafkaError::Canceled;
+        let delivery = acknowledged.map_err(canceled)?.map_err(|(error, _)| error)?;
+        next.insert(u16::try_from(delivery.partition).unwrap_or_default(), delivery.offset + 1);
+    }
+    Ok(next)
 }
 
 impl KafkaInbox {
@@ -186,7 +222,7 @@ impl KafkaInbox {
             return Err(Refused::Later(why));
         }
         let published = tokio::select! {
-            published = publisher.publish(&batch.events) => published.map_err(later),
+            published = publisher.publish_all(batch) => published.map_err(later),
             () = self.stop.cancelled() => Err(Refused::Later("stopped while it was published".to_owned())),
         };
         let gone = published.is_ok() && !publisher.is_still_there();
@@ -214,11 +250,14 @@ impl Inbox for KafkaInbox {
         }
         let outcomes = vec![Outcome::Done; batch.events.len()];
         let mut moved = settle(batch, &outcomes);
-        if batch.events.is_empty() {
+        let is_idle = batch.events.is_empty();
+        // The horizon goes on where nothing is told as well. A stop waits for no mark.
+        if is_idle && (self.stop.is_cancelled() || !self.is_unmarked.load(Ordering::Relaxed)) {
             // Where an idle slot stands says nothing of the topic: what its row says of it stays.
             moved.iter_mut().for_each(|held| held.carried = self.known(held));
         } else {
             let (carrier, next) = self.published(batch).await?;
+            self.is_unmarked.store(!is_idle, Ordering::Relaxed);
             for held in &mut moved {
                 let next_offset = next.get(&held.slot).copied().unwrap_or_default();
                 held.carried = Some(Carried { carrier, next_offset });

@@ -24,8 +24,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     Cluster,
     cluster::ASK,
-    envelope::decode,
-    partitions::{Arrived, Begin, Partitions, RECOVER, Then},
+    envelope::{decode, decode_mark},
+    partitions::{Arrived, Begin, Partitions, RECOVER, Record, Then},
 };
 
 /// The source of one group's member.
@@ -88,6 +88,10 @@ impl Source for KafkaSource {
 
     fn is_apart(&self) -> bool {
         true
+    }
+
+    fn passed(&self, held: &[Held]) -> Vec<Held> {
+        self.shared.partitions().passed(held)
     }
 
     async fn end(&self) -> Result<Position, StoreError> {
@@ -257,7 +261,10 @@ impl Pump {
     }
 
     /// What is no event of this source in its own partition is passed over: what it may stand for is missed by its sequence.
-    fn read(&self, slot: u16, record: &BorrowedMessage<'_>) -> Option<Arrived> {
+    fn read(&self, slot: u16, record: &BorrowedMessage<'_>) -> Record {
+        if let Some(at) = decode_mark(record) {
+            return Record::Mark(at);
+        }
         let why = match decode(record) {
             Ok((_, event)) if event.source != self.source => {
                 format!("it says that it is of {}", event.source)
@@ -265,13 +272,13 @@ impl Pump {
             Ok((_, event)) if slot_of(&event.subject) != slot => "it is in another's partition".to_owned(),
             Ok((position, event)) => {
                 let bytes = record.payload_len() + record.key_len();
-                return Some(Arrived { offset: record.offset(), position, event, bytes });
+                return Record::Event(Arrived { offset: record.offset(), position, event, bytes });
             }
             Err(malformed) => malformed.to_string(),
         };
         self.shared.malformed.fetch_add(1, Ordering::Relaxed);
         tracing::error!(topic = self.topic, slot, offset = record.offset(), why, "a record was passed over");
-        None
+        Record::Other
     }
 
     fn stop(&self, slot: u16, why: &str) {

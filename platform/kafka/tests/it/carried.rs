@@ -1,8 +1,11 @@
 //! The suite's harness of the bus on Kafka: one real broker per test process, a database and topics per test.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use banyan_bus::{
@@ -53,7 +56,9 @@ pub fn instance() -> Uuid {
 }
 
 pub fn options(instance: Uuid) -> GroupOptions {
-    GroupOptions { seed: stable_hash(instance.as_bytes()), ..OPTIONS }
+    // Marks come often, so that every test has them between its events.
+    let checkpoint = Duration::from_millis(100);
+    GroupOptions { seed: stable_hash(instance.as_bytes()), checkpoint, ..OPTIONS }
 }
 
 impl Kafka {

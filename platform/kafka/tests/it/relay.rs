@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use banyan_bus::testing::{COUNTED, Harness, Member, applied, assert_whole, ledger, tell, told};
-use banyan_store::sqlx::Executor;
+use banyan_bus::testing::{COUNTED, Harness, Member, applied, assert_whole, ledger, tell, told, until};
+use banyan_kernel::{SLOTS, slot_of};
+use banyan_store::sqlx::{self, Executor};
 
 use crate::carried::Kafka;
 
@@ -42,4 +43,35 @@ async fn killed_between_acknowledgement_and_position_it_makes_duplicates_and_not
     assert!(counters.duplicates.load(Ordering::SeqCst) >= 10, "the next relay publishes them again");
     assert_eq!(counters.gaps.load(Ordering::SeqCst), 0, "something was missed, and asked of the source");
     assert_whole(&ledger, &["a"], 21).await;
+}
+
+/// Positions of the group's slots of which nothing was told.
+const IDLE: &str = "select count(*) from slot where group_name = 'sink.teller' and slot <> $1 and source_xid > '0' \
+     and carrier_offset is not null";
+
+/// A slot of which nothing is told goes on with the others: the relay says that nothing came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_idle_goes_on_by_marks() {
+    let Some(harness) = Kafka::new().await else { return };
+    let ledger = ledger(&harness);
+    let member = Member::start(&harness, &ledger);
+    tell_each(&harness, 1..=10).await;
+    applied(&ledger, 10).await;
+    // Once a mark has come; the first record of a partition says nothing of what is before it.
+    let mut sequence = 10;
+    until("the idle slots have gone on", || {
+        sequence += 1;
+        let next = sequence;
+        let harness = &harness;
+        async move {
+            tell_each(harness, next..=next).await;
+            let idle = sqlx::query_scalar::<_, i64>(IDLE).bind(i16::try_from(slot_of("a")).unwrap());
+            let idle = idle.fetch_one(harness.sink().pool()).await?;
+            Ok(idle == i64::from(SLOTS) - 1)
+        }
+    })
+    .await;
+    let counters = member.counters.clone();
+    member.stop().await;
+    assert_eq!(counters.gaps.load(Ordering::SeqCst), 0, "something was missed, and asked of the source");
 }
