@@ -351,16 +351,10 @@ pub fn compose(
     let parts = swap(Parts {
         ports: Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() },
         catalog,
-        consumers: [
-            Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)) as Arc<dyn Consumer>,
-            Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),
-            Arc::new(notifications_core::NewsConsumer::of_refunds(mails.clone(), is_sent)),
-            Arc::new(notifications_core::NewsConsumer::of_deliveries(mails.clone(), is_sent)),
-        ]
-        .into_iter()
-        .chain(stock_room.consumers)
-        .chain(read_models.iter().map(|model| Arc::new(Feed::new(model.clone())) as Arc<dyn Consumer>))
-        .collect(),
+        consumers: (consumers(shipping.store(), &mails, is_sent).into_iter())
+            .chain(stock_room.consumers)
+            .chain(read_models.iter().map(|model| Arc::new(Feed::new(model.clone())) as Arc<dyn Consumer>))
+            .collect(),
         sources: sources(stores, &settings.elsewhere),
     });
     let product_cache = Arc::new(ProductCache::new(CacheLimits::default(), CachedCatalog::bytes));
@@ -422,6 +416,16 @@ fn carried(
         }
     }
     (bus, topics)
+}
+
+/// Who hears what others tell, of the modules that are always here.
+fn consumers(parcels: &Store, mails: &Store, is_sent: bool) -> [Arc<dyn Consumer>; 4] {
+    [
+        Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
+        Arc::new(shipping_core::OrdersConsumer::new(parcels.clone())),
+        Arc::new(notifications_core::NewsConsumer::of_refunds(mails.clone(), is_sent)),
+        Arc::new(notifications_core::NewsConsumer::of_deliveries(mails.clone(), is_sent)),
+    ]
 }
 
 /// The views that can be folded again.

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             source: Arc::new(OutboxSource::new(store.clone())),
             consumers: vec![hears_orders, counts],
             reconcilers: vec![Reconciler::new(GROUP, |held, stop| expiry.run(held, stop))],
+            relaying: None,
             store,
         };
         let hears = vec![Arc::new(orders_core::OrdersSource::new(orders)) as _];

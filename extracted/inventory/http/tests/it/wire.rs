@@ -103,7 +103,7 @@ async fn what_is_no_question_or_too_much_is_a_problem_of_its_own() {
 async fn a_batch_of_more_than_fits_goes_in_several_and_is_answered_in_its_order() {
     let world = World::new().await;
     let booked = world.client.receive(context(), vec![receipt("tea", &[("tea", 10)])]).await;
-    assert_eq!(booked, [Answer::Done(StockReceived { repeated: false })]);
+    assert!(matches!(booked[..], [Answer::Done(StockReceived { repeated: false, .. })]), "{booked:?}");
     let wishes = (0..ITEMS_MAX + 7).map(|n| {
         let name = if n % 2 == 0 { "none" } else { "tea" };
         reserve(

@@ -191,7 +191,7 @@ async fn a_difference_refuses_the_swap_of_the_count_and_names_the_product() {
     let feeding = feed(&world);
     let tokens = [receive(&world, "first", 10).await, find(&world, "lost", -3).await];
     assert_eq!(shown(&world, &tokens).await, 7);
-    let superuser = world.superuser().await;
+    let superuser = world.database.superuser_pool().await;
     let run = async |statement: String| {
         sqlx::query(AssertSqlSafe(statement.clone())).execute(&superuser).await.expect(&statement);
     };
@@ -226,7 +226,7 @@ async fn a_page_whose_commit_was_not_heard_of_is_in_the_count_once() {
     let first = receive(&world, "first", 10).await;
     assert_eq!(shown(&world, &[first]).await, 10);
     feeding.stop().await;
-    let superuser = world.superuser().await;
+    let superuser = world.database.superuser_pool().await;
     // Where the copy stands is all that a rebuild goes by: what was applied behind its back is not applied once more.
     let behind_its_back = AtomicU64::new(0);
     let told_of = |progress: Progress| -> BoxFuture<'_, bool> {
@@ -257,7 +257,7 @@ async fn what_came_in_before_anything_was_told_is_counted_in_either_copy() {
     let first = receive(&world, "first", 10).await;
     shown(&world, &[first]).await;
     let opening = "insert into inventory.public_stock values ('A', 5, now(), -1)";
-    sqlx::query(opening).execute(&world.superuser().await).await.expect(opening);
+    sqlx::query(opening).execute(&world.database.superuser_pool().await).await.expect(opening);
     assert_eq!(told(&world, &[]).await, Ok(15));
     rebuild(&world, &quietly).await.expect("rebuilt");
     assert_eq!(told(&world, &[]).await, Ok(15));
