@@ -19,8 +19,9 @@ pub(crate) async fn live() -> StatusCode {
 /// How long the databases may take to say that they are there.
 const READY_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The process can be sent requests: its databases answer within 2 s. Whether they have room to write is another question, which a
-/// write answers (503): those who look around are still served.
+/// The process can be sent requests: its databases answer within 2 s.
+///
+/// Whether they have room to write is another question, which a write answers (503): those who look around are still served.
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", security(()),
     responses(
