@@ -12,9 +12,11 @@ java=$(java -version 2>&1 | sed -n 's/^[^"]*version "\([0-9]*\).*/\1/p' || true)
 [ -e "$1/lib" ] && exit 0
 command -v mvn >/dev/null || skipped mvn maven
 mkdir -p "$1"
-made=$(mktemp -d "$1/fetching.XXXXXX")
+# Maven takes a relative folder to be beside its own file.
+folder=$(cd "$1" && pwd)
+made=$(mktemp -d "$folder/fetching.XXXXXX")
 trap 'rm -rf "$made"' EXIT
 mvn -q -B -f "$here/broker.pom.xml" dependency:copy-dependencies -DoutputDirectory="$made/lib" -DincludeScope=runtime \
     >"$made/log" 2>&1 || { cat "$made/log" >&2; exit 1; }
 # Whoever comes second finds it made.
-mv -T "$made/lib" "$1/lib" 2>/dev/null || [ -e "$1/lib" ]
+mv -T "$made/lib" "$folder/lib" 2>/dev/null || [ -e "$folder/lib" ]

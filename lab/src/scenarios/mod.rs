@@ -185,8 +185,11 @@ pub fn in_words(found: &BTreeMap<String, String>) -> String {
         return "audit clean".to_owned();
     }
     let brief = |(check, what): (&String, &String)| {
-        let first: String = what.trim_start_matches(['[', '"']).chars().take(150).collect();
-        format!("audit red: {check}: {first}")
+        let more = match what.lines().count() {
+            0 | 1 => String::new(),
+            lines => format!(" (and {} more)", lines - 1),
+        };
+        format!("audit red: {check}: {}{more}", what.lines().next().unwrap_or_default())
     };
     found.iter().map(brief).collect::<Vec<_>>().join("\n        ")
 }

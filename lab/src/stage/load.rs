@@ -222,14 +222,17 @@ fn shortened(audit: &Value) -> String {
     format!("{audit:#}")
 }
 
-/// The names of an audit's checks that found something, with what they found.
+/// The names of an audit's checks that found something, with what they found, a line each.
 #[must_use]
 pub fn violations(audit: &Value) -> BTreeMap<String, String> {
     let checks = audit["checks"].as_array().unwrap_or_else(|| panic!("no audit: {audit}"));
     let untrue = checks.iter().filter(|check| check["violations"] != 0);
-    untrue
-        .map(|check| (check["name"].as_str().unwrap_or_default().to_owned(), check["named"].to_string()))
-        .collect()
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let named = |check: &Value| {
+        let named = check["named"].as_array().into_iter().flatten().map(text);
+        named.collect::<Vec<_>>().join("\n")
+    };
+    untrue.map(|check| (text(&check["name"]), named(check))).collect()
 }
 
 /// A part of the committed sample, as a replay file of its own.
