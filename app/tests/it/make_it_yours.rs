@@ -48,9 +48,9 @@ const EDITS: [(&str, &str, &str); 12] = [
     ),
     (
         "app/src/compose.rs",
-        "            Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),\n",
-        "            Arc::new(shipping_core::OrdersConsumer::new(shipping.store().clone())),\n            \
-         Arc::new(wishlist_core::OrdersConsumer::new(wishlist.store().clone())),\n",
+        "            .chain(stock_room.consumers)\n",
+        "            .chain(stock_room.consumers)\n            \
+         .chain([Arc::new(wishlist_core::OrdersConsumer::new(wishlist.store().clone())) as Arc<dyn Consumer>])\n",
     ),
     (
         "app/src/compose.rs",

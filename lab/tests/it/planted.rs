@@ -219,12 +219,18 @@ async fn in_payments(scene: &Scene) {
 /// A row that cannot be read is named and hides no other.
 async fn in_what_cannot_be_read(scene: &Scene) {
     let order = scene.orders[5].as_str();
-    let of = format!("order_id = '{order}'");
-    for (check, table, change) in [
-        ("stock", "inventory.reservation", r#"lines = '[["APPLE", 1]]'"#),
-        ("once", "shipping.shipment", "further = '7'"),
+    for (check, table, column, garbled) in [
+        ("stock", "inventory.reservation", "lines", r#"[["APPLE", 1]]"#),
+        ("once", "shipping.shipment", "further", "7"),
     ] {
-        let (plant, mend) = changed(table, &of, change);
+        let plant = format!(
+            "create table public.kept as select order_id, {column} from {table} where order_id = '{order}'; \
+             update {table} set {column} = '{garbled}' where order_id = '{order}'"
+        );
+        let mend = format!(
+            "update {table} t set {column} = k.{column} from public.kept k where k.order_id = t.order_id; \
+             drop table public.kept"
+        );
         scene.check(check, order, plant, mend).await;
     }
 }

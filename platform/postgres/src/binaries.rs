@@ -68,9 +68,7 @@ pub fn find() -> Result<Binaries, Error> {
 /// [`Error::NotACluster`] when what should name its version names none.
 pub fn find_for(data_dir: &Path) -> Result<Binaries, Error> {
     match data_version(data_dir) {
-        Some(wanted) if wanted.parse::<u32>().is_err() => {
-            Err(Error::NotACluster { dir: data_dir.to_path_buf() })
-        }
+        Some(wanted) if !is_version(&wanted) => Err(Error::NotACluster { dir: data_dir.to_path_buf() }),
         Some(wanted) => matching(find_all(), data_dir, wanted),
         None => find(),
     }
@@ -86,6 +84,11 @@ pub fn cache_dir() -> PathBuf {
         Some(home) if !nix::unistd::geteuid().is_root() => PathBuf::from(home).join(".cache/banyan"),
         _ => PathBuf::from("/var/cache/banyan"),
     }
+}
+
+/// As `15`, or `9.6` in the old days.
+fn is_version(text: &str) -> bool {
+    text.split('.').all(|part| part.parse::<u32>().is_ok())
 }
 
 /// The version named by a data directory's `PG_VERSION`, if it has one.
