@@ -106,7 +106,8 @@ fn shortcuts() -> Option<Vec<String>> {
 }
 
 fn is_shortcut(of: &str, on: &str) -> bool {
-    let is_root = ["banyan", "banyan-lab"].contains(&of);
+    // Who wires implementations: the shop, the lab, and each service's main.
+    let is_root = ["banyan", "banyan-lab"].contains(&of) || of.ends_with("-service");
     let (platform, contract) = (of.starts_with("banyan-"), of.ends_with("-api"));
     let (core, api) = (on.ends_with("-core"), on.ends_with("-api"));
     let leaf = ["banyan-kernel", "serde", "utoipa", "async-trait"].contains(&on);
