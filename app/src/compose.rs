@@ -9,7 +9,7 @@ use banyan_bus::{
 use banyan_host::{Module, Reconciler};
 use banyan_kernel::Clock;
 use banyan_net::outbound::{self, Callee};
-use banyan_store::{Schema, Store, StoreError, role_of, role_password, sqlx::postgres::PgConnectOptions};
+use banyan_store::{Schema, Store, StoreError, role_options, sqlx::postgres::PgConnectOptions};
 use catalog_api::Catalog;
 use catalog_core::{CachedCatalog, ProductCache};
 use inventory_api::{Inventory, StockFacts, StockKeeping};
@@ -80,11 +80,7 @@ impl Stores {
         elsewhere: &Elsewhere,
     ) -> Self {
         let store = |name: &'static str, connections: u32| {
-            let options = administrator.clone().username(&role_of(name));
-            let options = match role_password(password, name) {
-                Some(password) => options.password(&password),
-                None => options,
-            };
+            let options = role_options(administrator, password, name);
             (name, Store::new(options, name, connections, clock.clone()))
         };
         Self {

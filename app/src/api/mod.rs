@@ -257,3 +257,20 @@ fn refuse(refusal: Refusal, refused: impl Fn(&str) -> StatusCode) -> Problem {
     let problem = Problem::refused(status, refusal);
     if passes { problem.retry_after(1) } else { problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_answered_in_time_is_told_so() {
+        let never = Router::new().route("/", get(|| std::future::pending::<StatusCode>()));
+        let began = tokio::time::Instant::now();
+        let asked = never.layer(from_fn(in_time)).oneshot(Request::new(Body::empty()));
+        let answer = tokio::time::timeout(ANSWER_TIME_MAX * 2, asked).await.expect("an answer").expect("one");
+        assert_eq!((answer.status(), began.elapsed()), (StatusCode::SERVICE_UNAVAILABLE, ANSWER_TIME_MAX));
+    }
+}

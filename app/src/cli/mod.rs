@@ -19,7 +19,6 @@ mod sandbox;
 mod serve;
 mod settings;
 mod stock;
-mod stop;
 mod token;
 mod topics;
 mod yardstick;

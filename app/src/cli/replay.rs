@@ -52,8 +52,7 @@ pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode
     let client = Client::find(common)?;
     // A shop that stops answering is waited for; one that does not answer at all was never opened.
     client.ask(client.api(reqwest::Method::GET, "/health/live")).await?;
-    let running = client.running;
-    let mut options = options(common, &running, args.file)?;
+    let mut options = options(common, &client.running, args.file)?;
     options.run = args.run;
     options.strict = args.strict;
     options.in_flight = args.in_flight;
@@ -62,7 +61,7 @@ pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode
     options.yardstick_per_s = args.yardstick.or(measured(common)?);
     let (code, report) = play(options).await;
     if let Some(report) = report {
-        say!("{}\n{}", report.text(), mails(&Client::find(common)?).await?);
+        say!("{}\n{}", report.text(), mails(&client).await?);
         say!("`banyan` above is {}", super::program(common)?);
     }
     Ok(ExitCode::from(code))

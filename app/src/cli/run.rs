@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use banyan_host::StopSignals;
 use banyan_kernel::{Clock, SystemClock};
 use clap::Args;
 
@@ -10,7 +11,6 @@ use super::{
     client::{self, Client},
     replay,
     serve::{self, ServeArgs},
-    stop::StopSignals,
     yardstick,
 };
 use crate::{

@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::http::Uri;
+use banyan_host::StopSignals;
 use banyan_sandbox::{Config, Profile, Rate, SystemClock, Webhook, WebhookFaults, serve};
 use clap::Args;
-
-use super::stop::StopSignals;
 
 /// Runs a payment gateway and a carrier that misbehave as they are told. Secrets come from the environment:
 /// `BANYAN_GATEWAY_SECRET` and `BANYAN_CONTROL_TOKEN`.

@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, process::ExitCode, time::Duration};
 
+use banyan_host::StopSignals;
 use banyan_net::identity::{OidcConfig, RatePerSecond};
 use banyan_sandbox::{Profile, ProfileError};
 use banyan_store::sqlx::postgres::PgConnectOptions;
 use clap::Args;
 
-use super::{Common, stop::StopSignals};
+use super::Common;
 use crate::{
     compose::{MailServer, Swap},
     config::{Addresses, Config, Elsewhere, KafkaConfig, MailConfig, Outside, Rates},

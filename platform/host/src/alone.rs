@@ -10,16 +10,12 @@ use axum::Router;
 use banyan_bus::{Bus, LocalBus, Source};
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{ServerLimits, port::Door, serve};
-use banyan_store::{Store, prepare, role_of, role_password, sqlx::postgres::PgConnectOptions};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    task::JoinSet,
-};
+use banyan_store::{Store, prepare, role_options, sqlx::postgres::PgConnectOptions};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Metrics, Module, Telemetry, TraceSettings, Work};
+use crate::{Metrics, Module, StopSignals, Telemetry, TraceSettings, Work};
 use settings::Settings;
 
 /// A module, wired.
@@ -44,11 +40,7 @@ impl Given {
     /// A module's store, under its own role. Of another module one reads what it tells, where both share a database.
     #[must_use]
     pub fn store(&self, module: &'static str) -> Store {
-        let options = self.administrator.clone().username(&role_of(module));
-        let options = match role_password(&self.password, module) {
-            Some(password) => options.password(&password),
-            None => options,
-        };
+        let options = role_options(&self.administrator, &self.password, module);
         Store::new(options, module, self.connections, self.clock.clone())
     }
 }
@@ -82,13 +74,10 @@ async fn serve_until_stopped(
     settings: Settings,
     wire: impl FnOnce(&Given) -> Alone,
 ) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let running = Running::start(name, settings, wire).await;
-    let mut running = running?;
+    let mut signals = StopSignals::listen()?;
+    let mut running = Running::start(name, settings, wire).await?;
     let failed = tokio::select! {
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
+        _ = signals.next() => None,
         why = running.failed() => Some(why),
     };
     let in_time = running.stop().await;

@@ -4,6 +4,7 @@
 mod alone;
 mod metrics;
 mod module;
+mod stop;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -13,6 +14,7 @@ mod work;
 pub use alone::{Alone, Given, run};
 pub use metrics::{Metrics, MetricsError};
 pub use module::{HeldSlots, Module, Reconciler, Relaying};
+pub use stop::StopSignals;
 pub use telemetry::{LogFilter, LogFormat, Telemetry, is_coloured};
 pub use traces::{TraceSettings, TraceVariable, collects_traces, head, trace_variables};
 pub use work::Work;

@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use sqlx::postgres::PgConnectOptions;
 
 /// Set at the server, per role: a frozen process holds neither locks nor the horizon of readers.
 pub const ROLE_SETTINGS: [(&str, &str); 7] = [
@@ -31,4 +32,18 @@ pub fn role_password(administrator: &str, module: &str) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(administrator.as_bytes()).ok()?;
     mac.update(role_of(module).as_bytes());
     Some(hex::encode(mac.finalize().into_bytes()))
+}
+
+/// How a module logs in where its administrator does: as its role, with its password if there is one.
+#[must_use]
+pub fn role_options(
+    administrator: &PgConnectOptions,
+    administrator_password: &str,
+    module: &str,
+) -> PgConnectOptions {
+    let options = administrator.clone().username(&role_of(module));
+    match role_password(administrator_password, module) {
+        Some(password) => options.password(&password),
+        None => options,
+    }
 }
