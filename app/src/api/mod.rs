@@ -267,7 +267,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_not_answered_in_time_is_told_so() {
-        let never = Router::new().route("/", get(|| std::future::pending::<StatusCode>()));
+        let never = Router::new().route("/", get(std::future::pending::<StatusCode>));
         let began = tokio::time::Instant::now();
         let asked = never.layer(from_fn(in_time)).oneshot(Request::new(Body::empty()));
         let answer = tokio::time::timeout(ANSWER_TIME_MAX * 2, asked).await.expect("an answer").expect("one");
