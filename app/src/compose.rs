@@ -7,7 +7,7 @@ use banyan_bus::{
     cache::{CacheCounts, CacheLimits},
 };
 use banyan_host::{Module, Reconciler};
-use banyan_kernel::Clock;
+use banyan_kernel::{Answer, Clock};
 use banyan_net::outbound::{self, Callee};
 use banyan_store::{Schema, Store, StoreError, role_options, sqlx::postgres::PgConnectOptions};
 use catalog_api::Catalog;
@@ -16,6 +16,7 @@ use inventory_api::{Inventory, StockFacts, StockKeeping};
 use inventory_http::HttpInventory;
 pub use notifications_core::{MailServer, MailServerError};
 use orders_core::{DriveConfig, Ports};
+use payments_api::GatewayEvents as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -196,7 +197,10 @@ impl Shop {
     /// # Errors
     /// As any statement.
     pub async fn look_outside(&self) -> Result<(), StoreError> {
-        let payments = self.payments.look_at_all().await?;
+        let payments = match self.payments.look_at_all().await {
+            Answer::Done(payments) => payments,
+            other => return Err(StoreError::Unavailable(format!("{other:?}"))),
+        };
         tracing::warn!(payments, "a restored database: what was given back is looked up at the gateway");
         Ok(())
     }

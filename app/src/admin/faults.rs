@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State, http::StatusCode};
 use banyan_kernel::OrderId;
 use banyan_net::Problem;
+use orders_api::OrderFacts as _;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Admin, unavailable};
+use super::{Admin, told, unavailable};
 use crate::{api::body::Body, faults::Fault};
 
 /// Orders named in a cell.
@@ -53,9 +54,8 @@ pub(super) async fn table(State(admin): State<Admin>) -> Result<Json<Table>, Pro
             table.set(&step, kind, orders.len() as u64, &orders);
         }
     }
-    let refused = admin.0.shop.orders.refusals().await.map_err(|error| unavailable(&error))?;
-    for (step, (count, orders)) in refused {
-        table.set(&step, "refused", count, &orders);
+    for (step, refused) in told(admin.0.shop.orders.refusals().await)? {
+        table.set(&step, "refused", refused.count, &refused.orders);
     }
     Ok(Json(table))
 }

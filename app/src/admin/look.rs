@@ -7,12 +7,12 @@ use axum::{
 };
 use banyan_kernel::{Answer, OrderId};
 use banyan_net::Problem;
-use orders_api::{Orders, Why};
-use orders_core::Settled;
+use notifications_api::MailFacts as _;
+use orders_api::{OrderFacts as _, Orders, Settled, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Admin, unavailable};
+use super::{Admin, told, unavailable};
 use crate::{
     api::body::Body,
     audit::{self, Audit},
@@ -44,7 +44,7 @@ pub(super) async fn settled(
             "ask for at most 1000 orders",
         ));
     }
-    let orders = admin.0.shop.orders.settled(&which.orders).await.map_err(|error| unavailable(&error))?;
+    let orders = told(admin.0.shop.orders.settled(which.orders).await)?;
     Ok(Json(AllSettled { orders }))
 }
 
@@ -59,10 +59,7 @@ pub(super) async fn why(State(admin): State<Admin>, Path(id): Path<String>) -> R
 }
 
 pub(super) async fn stuck(State(admin): State<Admin>) -> Result<Json<Vec<Why>>, Problem> {
-    match admin.0.shop.orders.stuck().await {
-        Answer::Done(all) => Ok(Json(all)),
-        other => Err(unavailable(&format!("{other:?}"))),
-    }
+    told(admin.0.shop.orders.stuck().await).map(Json)
 }
 
 pub(super) async fn audit(State(admin): State<Admin>) -> Result<Json<Audit>, Problem> {
@@ -78,7 +75,7 @@ pub(super) async fn caches(State(admin): State<Admin>) -> Json<Value> {
 }
 
 pub(super) async fn mails(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
-    let counts = admin.0.shop.notifications.counts().await.map_err(|error| unavailable(&error))?;
+    let counts = told(admin.0.shop.notifications.counts().await)?;
     Ok(Json(json!({ "mails": counts })))
 }
 

@@ -21,7 +21,7 @@ use axum::{
 };
 use banyan_bus::{Consumer, Counters};
 use banyan_host::Metrics;
-use banyan_kernel::Clock;
+use banyan_kernel::{Answer, Clock};
 use banyan_net::{Identity, Principal, Problem, identify, measure};
 use banyan_store::Store;
 
@@ -128,6 +128,16 @@ async fn staff_only(
     principal.staff()?;
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
+}
+
+/// What a module says.
+fn told<T>(answer: Answer<T>) -> Result<T, Problem> {
+    match answer {
+        Answer::Done(told) => Ok(told),
+        Answer::Unavailable(why) | Answer::Broken(why) => Err(unavailable(&why)),
+        Answer::Rejected(refusal) => Err(unavailable(&refusal.detail)),
+        Answer::Pending => Err(unavailable(&"it is still looking")),
+    }
 }
 
 /// The database could not say.

@@ -4,12 +4,10 @@ use std::fmt::Display;
 
 use banyan_kernel::{Line, OrderId, Timestamp};
 use inventory_api::{ReservationFact, ReservationState};
-use notifications_api::Kind;
-use notifications_core::MailFact;
-use orders_api::OrderState;
-use orders_core::{Order, OrderFact};
-use payments_core::PaymentFact;
-use shipping_core::ShipmentFact;
+use notifications_api::{Kind, MailFact};
+use orders_api::{OrderFact, OrderFold, OrderState};
+use payments_api::PaymentFact;
+use shipping_api::ShipmentFact;
 
 use super::{Audit, DEADLINE, DELIVERY, book::Done};
 
@@ -65,10 +63,10 @@ pub(super) fn judge_order(audit: &mut Audit, facts: &Facts, done: Option<&Done>,
 }
 
 /// Whether those who listen to orders have heard its end.
-fn delivered(facts: &Facts, order: &Order) -> bool {
+fn delivered(facts: &Facts, order: &OrderFold) -> bool {
     let heard = |seen: i64| seen >= order.told;
     let shown = |fact: &OrderFact| {
-        fact.listed >= order.version && (fact.is_sold || order.public_state() != OrderState::Shipped)
+        fact.listed >= order.version && (fact.is_sold || order.state != OrderState::Shipped)
     };
     facts.reservation.as_ref().is_none_or(|fact| heard(fact.orders_seen))
         && facts.shipment.as_ref().is_none_or(|fact| heard(fact.orders_seen))
@@ -76,10 +74,10 @@ fn delivered(facts: &Facts, order: &Order) -> bool {
         && facts.order.as_ref().is_some_and(shown)
 }
 
-fn open(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>, now: Timestamp) {
+fn open(audit: &mut Audit, facts: &Facts, order: &OrderFold, done: Option<&Done>, now: Timestamp) {
     audit.open += 1;
     let id = facts.id;
-    if order.public_state() == OrderState::Stuck {
+    if order.state == OrderState::Stuck {
         audit.stuck += 1;
     } else if order.since + DEADLINE < now && !is_asked_again(facts, now) {
         audit.violated(
@@ -103,8 +101,8 @@ fn is_asked_again(facts: &Facts, now: Timestamp) -> bool {
     facts.order.as_ref().and_then(|fact| fact.due_at).is_some_and(|due| due + DEADLINE > now)
 }
 
-fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
-    let end = if order.public_state() == OrderState::Shipped { Kind::Shipped } else { Kind::Cancelled };
+fn settled(audit: &mut Audit, facts: &Facts, order: &OrderFold, done: Option<&Done>) {
+    let end = if order.state == OrderState::Shipped { Kind::Shipped } else { Kind::Cancelled };
     told_once(audit, facts, end);
     shown(audit, facts, order);
     currency(audit, facts, order, done);
@@ -116,14 +114,14 @@ fn settled(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>)
 }
 
 /// Those who look at read models see how it ended.
-fn shown(audit: &mut Audit, facts: &Facts, order: &Order) {
+fn shown(audit: &mut Audit, facts: &Facts, order: &OrderFold) {
     let Some(fact) = &facts.order else { return };
     let id = facts.id;
     if fact.listed < order.version && fact.list.is_none() {
         let what = format!("{id}: the list shows {} of its {} events", fact.listed, order.version);
         audit.violated("read-model", what);
     }
-    if order.public_state() == OrderState::Shipped && !fact.is_sold && !fact.sale_heard {
+    if order.state == OrderState::Shipped && !fact.is_sold && !fact.sale_heard {
         audit.violated("read-model", format!("{id} was shipped, and is not in the sales"));
     }
 }
@@ -141,9 +139,9 @@ fn told_once(audit: &mut Audit, facts: &Facts, end: Kind) {
     }
 }
 
-fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
+fn shipped(audit: &mut Audit, facts: &Facts, order: &OrderFold, done: Option<&Done>) {
     let given_back = facts.payment.as_ref().map_or(0, |payment| payment.given_back_minor);
-    let (id, owed) = (facts.id, order.created.total.minor - given_back);
+    let (id, owed) = (facts.id, order.total.minor - given_back);
     match &facts.reservation {
         Some(r) if r.state == ReservationState::Shipped && same_lines(&r.lines, order) => {}
         other => {
@@ -177,8 +175,8 @@ fn shipped(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>)
 }
 
 /// The payment is of what the order costs, and all that was paid for it was paid in its currency.
-fn currency(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
-    let (id, total) = (facts.id, order.created.total);
+fn currency(audit: &mut Audit, facts: &Facts, order: &OrderFold, done: Option<&Done>) {
+    let (id, total) = (facts.id, order.total);
     let owed = total.currency.to_string();
     // A tombstone is of nothing, in no currency that anybody chose.
     let payment = facts.payment.as_ref().filter(|payment| payment.amount.minor != 0);
@@ -193,7 +191,7 @@ fn currency(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>
 }
 
 /// The parcels that the shop tells its customer of are the ones that the carrier has, one for each place where their goods stood.
-fn parcels(audit: &mut Audit, facts: &Facts, order: &Order, done: Option<&Done>) {
+fn parcels(audit: &mut Audit, facts: &Facts, order: &OrderFold, done: Option<&Done>) {
     let Some(shipment) = &facts.shipment else { return };
     let (id, told) = (facts.id, order.tracking.join(", "));
     let Some(shipped) = shipment.carrier_id.as_ref().filter(|_| !shipment.tracking.is_empty()) else {
@@ -248,8 +246,8 @@ fn cancelled(audit: &mut Audit, facts: &Facts, done: Option<&Done>) {
     }
 }
 
-fn same_lines(lines: &[Line], order: &Order) -> bool {
-    let ordered = order.created.lines.iter().map(|line| (&line.sku, line.quantity));
+fn same_lines(lines: &[Line], order: &OrderFold) -> bool {
+    let ordered = order.lines.iter().map(|line| (&line.sku, line.quantity));
     let mut ordered: Vec<_> = ordered.collect();
     let mut kept: Vec<_> = lines.iter().map(|line| (&line.sku, line.quantity)).collect();
     ordered.sort_unstable_by_key(|(sku, _)| *sku);

@@ -14,9 +14,11 @@ use std::{
 };
 
 use banyan_kernel::{Answer, OrderId, Timestamp};
-use banyan_store::StoreError;
-use futures::TryFutureExt as _;
+use notifications_api::MailFacts as _;
+use orders_api::OrderFacts as _;
+use payments_api::PaymentFacts as _;
 use serde::{Deserialize, Serialize};
+use shipping_api::ShipmentFacts as _;
 use uuid::Uuid;
 
 use crate::{compose::Shop, config::Outside};
@@ -39,9 +41,9 @@ pub const CHECKS: [&str; 8] = ["stock", "money", "ended", "once", "chain", "orde
 /// Why the audit could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// A module's database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// A module does not say now.
+    #[error("{0}")]
+    Away(String),
     /// The outside's books.
     #[error("the outside's book cannot be read: {0}")]
     Book(String),
@@ -104,10 +106,10 @@ impl Audit {
         name: &str,
         of: &str,
         found: Result<Vec<T>, Unread>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), AuditError> {
         match found {
             Ok(found) => found.iter().for_each(|what| self.violated(name, format!("{of}{what}"))),
-            Err(Unread::Away(error)) => return Err(error),
+            Err(Unread::Away(why)) => return Err(AuditError::Away(why)),
             Err(Unread::Garbled(why)) => self.violated(name, format!("the sums cannot be taken: {why}")),
         }
         Ok(())
@@ -135,7 +137,7 @@ pub async fn run(
     let mut unplaced = BTreeSet::new();
     let mut next = Some(OrderId(Uuid::nil()));
     while let Some(after) = next {
-        next = shop.orders.page_end(after, CHUNK_ORDERS).await?;
+        next = read_now(shop.orders.page_end(after, CHUNK_ORDERS).await)?;
         let chunk = read(shop, &mut audit, after, next.unwrap_or(OrderId(Uuid::max()))).await?;
         // The book after the facts: what a module knows to be done is in it.
         if let Some(book) = &mut book {
@@ -161,23 +163,17 @@ pub async fn run(
         );
     }
     audit.summed("stock", "product ", told(shop.stock_facts.violations().await))?;
-    audit.summed("money", "", shop.payments.ledger_violations().await.map_err(Unread::from))?;
-    audit.summed("read-model", "", shop.orders.sales_violations().await.map_err(Unread::from))?;
+    audit.summed("money", "", told(shop.payments.violations().await))?;
+    audit.summed("read-model", "", told(shop.orders.sales_violations().await))?;
     Ok(audit)
 }
 
 /// Why a module's facts could not be had.
 enum Unread {
     /// Later they may be.
-    Away(StoreError),
+    Away(String),
     /// What they are made of is not what it should be.
     Garbled(String),
-}
-
-impl From<StoreError> for Unread {
-    fn from(error: StoreError) -> Self {
-        if error.is_unreadable() { Self::Garbled(error.to_string()) } else { Self::Away(error) }
-    }
 }
 
 /// What a module says, which may be elsewhere.
@@ -189,7 +185,14 @@ fn told<T>(answer: Answer<T>) -> Result<T, Unread> {
         Answer::Pending => "it is still looking".to_owned(),
         Answer::Rejected(refusal) => refusal.detail,
     };
-    Err(Unread::Away(StoreError::Unavailable(why)))
+    Err(Unread::Away(why))
+}
+
+/// What the audit cannot go on without.
+fn read_now<T>(answer: Answer<T>) -> Result<T, AuditError> {
+    told(answer).map_err(|unread| match unread {
+        Unread::Away(why) | Unread::Garbled(why) => AuditError::Away(why),
+    })
 }
 
 /// As [`gather`], but for what cannot be read: the order it is about is named, and hides no other.
@@ -198,15 +201,15 @@ async fn read(
     audit: &mut Audit,
     after: OrderId,
     upto: OrderId,
-) -> Result<Vec<Facts>, StoreError> {
+) -> Result<Vec<Facts>, AuditError> {
     let (mut chunk, mut unreadable) = (Vec::new(), 0);
     let mut ranges = vec![(after, upto)];
     while let Some((after, upto)) = ranges.pop() {
         match (gather(shop, after, upto).await, halfway(after, upto)) {
             (Ok(facts), _) => chunk.extend(facts),
-            (Err((_, Unread::Away(error))), _) => return Err(error),
+            (Err((_, Unread::Away(why))), _) => return Err(AuditError::Away(why)),
             (Err((_, Unread::Garbled(why))), _) if unreadable == NAMED_MAX => {
-                return Err(StoreError::Unavailable(format!("too much cannot be read: {why}")));
+                return Err(AuditError::Away(format!("too much cannot be read: {why}")));
             }
             (Err(_), Some(middle)) => ranges.extend([(middle, upto), (after, middle)]),
             (Err((check, Unread::Garbled(why))), None) => {
@@ -227,11 +230,12 @@ fn halfway(after: OrderId, upto: OrderId) -> Option<OrderId> {
 
 /// Those of the orders that a module or the outside's book knows, and orders did not, that it still does not: one may have been
 /// placed, or something done for it, after its chunk was judged.
-async fn strangers(shop: &Shop, unplaced: BTreeSet<OrderId>) -> Result<Vec<OrderId>, StoreError> {
+async fn strangers(shop: &Shop, unplaced: BTreeSet<OrderId>) -> Result<Vec<OrderId>, AuditError> {
     let mut strangers: Vec<OrderId> = unplaced.into_iter().collect();
     let mut placed_since = HashSet::new();
     for chunk in strangers.chunks(CHUNK_ORDERS.into()) {
-        placed_since.extend(shop.orders.settled(chunk).await?.into_iter().map(|order| OrderId(order.id)));
+        let settled = read_now(shop.orders.settled(chunk.to_vec()).await)?;
+        placed_since.extend(settled.into_iter().map(|order| order.id));
     }
     strangers.retain(|order| !placed_since.contains(order));
     Ok(strangers)
@@ -244,16 +248,16 @@ async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>
         all.entry(order).or_insert_with(|| Facts::of(order))
     }
     let mut all = BTreeMap::new();
-    let blinds = |check: &'static str| move |error: StoreError| (check, Unread::from(error));
-    for fact in shop.orders.facts(after, upto).await.map_err(blinds("chain"))? {
+    let blinds = |check: &'static str| move |unread| (check, unread);
+    for fact in told(shop.orders.facts(after, upto).await).map_err(blinds("chain"))? {
         let facts = of(&mut all, fact.id);
         facts.order = Some(fact);
     }
     let (reservations, payments, shipments, mails) = tokio::try_join!(
-        async { told(shop.stock_facts.facts(after, upto).await).map_err(|unread| ("stock", unread)) },
-        shop.payments.facts(after, upto).map_err(blinds("money")),
-        shop.shipping.facts(after, upto).map_err(blinds("once")),
-        shop.notifications.facts(after, upto).map_err(blinds("once")),
+        async { told(shop.stock_facts.facts(after, upto).await).map_err(blinds("stock")) },
+        async { told(shop.payments.facts(after, upto).await).map_err(blinds("money")) },
+        async { told(shop.shipping.facts(after, upto).await).map_err(blinds("once")) },
+        async { told(shop.notifications.facts(after, upto).await).map_err(blinds("once")) },
     )?;
     for fact in reservations {
         let facts = of(&mut all, fact.order);
@@ -267,8 +271,9 @@ async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>
         let facts = of(&mut all, fact.order);
         facts.shipment = Some(fact);
     }
-    for (order, fact) in mails {
-        of(&mut all, order).mails = Some(fact);
+    for fact in mails {
+        let facts = of(&mut all, fact.order);
+        facts.mails = Some(fact);
     }
     Ok(all.into_values().collect())
 }

@@ -13,9 +13,8 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 const OF_A_CONTRACT: [&str; 4] = ["async-trait", "banyan-kernel", "serde", "utoipa"];
 /// Composition roots: the only ones that know implementations.
 const ROOTS: [&str; 2] = ["banyan", "banyan-lab"];
-/// In the app, beside `compose.rs`: those who join the facts that each module tells about itself. Facts are
-/// types of the cores, because no other module may ask for them.
-const JOINS_FACTS: [&str; 2] = ["admin/look.rs", "audit/judge.rs"];
+/// In the app: where modules are wired. Everybody else asks them through their contracts.
+const WIRES: &str = "app/src/compose.rs";
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace")
@@ -227,18 +226,40 @@ fn files_are_named_by_what_they_do() {
 }
 
 #[test]
-fn in_the_app_cores_are_named_where_they_are_wired_and_where_facts_are_joined() {
-    let allowed: Vec<String> =
-        JOINS_FACTS.iter().chain(&["compose.rs"]).map(|file| format!("app/src/{file}")).collect();
+fn in_the_app_cores_are_named_where_they_are_wired_and_nowhere_else() {
     let names_a_core = |text: &str| {
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         code.into_iter().any(|line| line.contains("_core::"))
     };
     let naming: Vec<String> =
         sources("app/src").into_iter().filter(|(_, text)| names_a_core(text)).map(|(path, _)| path).collect();
-    let mut expected = allowed;
-    expected.sort();
-    assert_eq!(naming, expected);
+    assert_eq!(naming, [WIRES]);
+}
+
+/// A statement over a module's table belongs to the module: where that is elsewhere, its tables are.
+#[test]
+fn nobody_but_a_module_reads_its_tables() {
+    let migrations = root().join("migrations");
+    let modules = fs::read_dir(&migrations).expect("migrations").flatten();
+    let modules = modules.filter(|entry| root().join("modules").join(entry.file_name()).exists());
+    let files = modules.flat_map(|module| fs::read_dir(module.path()).expect("a folder").flatten());
+    let texts = files.map(|file| fs::read_to_string(file.path()).expect("a migration").to_lowercase());
+    let tables: BTreeSet<String> = texts
+        .flat_map(|text| {
+            let created = text.split("create table ").skip(1);
+            created.filter_map(|rest| rest.split([' ', '(']).next().map(str::to_owned)).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(tables.len() >= 15 && tables.contains("order_event"), "{tables:?}");
+    for (path, text) in sources("app/src") {
+        let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let code = code.join("\n");
+        for table in &tables {
+            let verbs = ["from", "join", "into", "update"].map(|verb| format!("{verb} {table} "));
+            let reads = verbs.iter().find(|verb| code.contains(verb.as_str()));
+            assert!(reads.is_none(), "{path} has a statement of its own over a module's table: {reads:?}");
+        }
+    }
 }
 
 /// SQL that names another module's schema, or a schema at all, would work around the roles.

@@ -39,6 +39,13 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// What it means to who asks for facts about what is there: only what cannot be read is `Broken`, everything else passes.
+    #[must_use]
+    pub fn of_facts<T>(self) -> Answer<T> {
+        let why = self.to_string();
+        if self.is_unreadable() { Answer::Broken(why) } else { Answer::Unavailable(why) }
+    }
 }
 
 /// What a failed transaction means to who asked for it.

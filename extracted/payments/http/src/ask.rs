@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, Json, OrderId, TraceParent};
 use banyan_net::port::PortClient;
 use payments_api::{
-    AuthorisePayment, CapturePayment, DisputeView, GatewayEvents, GiveBack, Heard, PaymentAuthorisedReply,
-    PaymentCapturedReply, PaymentUndone, Payments, RefundPayment, RefundView, Refunds, VoidPayment,
+    AuthorisePayment, CapturePayment, DisputeView, GatewayEvents, GiveBack, Heard, LedgerViolation,
+    PaymentAuthorisedReply, PaymentCapturedReply, PaymentFact, PaymentFacts, PaymentUndone, Payments,
+    RefundPayment, RefundView, Refunds, VoidPayment,
 };
 use uuid::Uuid;
 
-use crate::questions::{Event, OfOrder};
+use crate::questions::{Event, Facts, Nothing, OfOrder};
 
 /// Payments by HTTP.
 pub struct HttpPayments(pub PortClient);
@@ -57,5 +58,20 @@ impl Refunds for HttpPayments {
 impl GatewayEvents for HttpPayments {
     async fn hear(&self, event: Json) -> Answer<Heard> {
         self.0.one("hear", nobodys(), &Event { event }).await
+    }
+
+    async fn look_at_all(&self) -> Answer<u64> {
+        self.0.one("look-at-all", nobodys(), &Nothing {}).await
+    }
+}
+
+#[async_trait]
+impl PaymentFacts for HttpPayments {
+    async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<PaymentFact>> {
+        self.0.one("facts", nobodys(), &Facts { after, upto }).await
+    }
+
+    async fn violations(&self) -> Answer<Vec<LedgerViolation>> {
+        self.0.one("violations", nobodys(), &Nothing {}).await
     }
 }

@@ -7,10 +7,10 @@ mod questions;
 use std::sync::Arc;
 
 use banyan_net::port::Port;
-use payments_api::{GatewayEvents, NAME, Payments, Refunds};
+use payments_api::{GatewayEvents, NAME, PaymentFacts, Payments, Refunds};
 
 pub use ask::HttpPayments;
-use questions::{Event, OfOrder};
+use questions::{Event, Facts, Nothing, OfOrder};
 
 /// Whatever implements the contract.
 #[derive(Clone)]
@@ -21,6 +21,15 @@ pub struct Served {
     pub refunds: Arc<dyn Refunds>,
     /// What the gateway tells.
     pub events: Arc<dyn GatewayEvents>,
+    /// What the audit asks.
+    pub facts: Arc<dyn PaymentFacts>,
+}
+
+impl Served {
+    /// By one that does all of it.
+    pub fn by(all: Arc<impl Payments + Refunds + GatewayEvents + PaymentFacts + 'static>) -> Self {
+        Self { payments: all.clone(), refunds: all.clone(), events: all.clone(), facts: all }
+    }
 }
 
 /// The operations.
@@ -60,5 +69,20 @@ pub fn port() -> Port<Served> {
             "hear",
             "Hears an event that the gateway sent: a hint, which is looked up. Refusal: invalid_event.",
             |served: Served, Event { event }| async move { served.events.hear(event).await },
+        )
+        .question(
+            "look-at-all",
+            "After a restore: has every payment that was taken looked up at the gateway. How many.",
+            |served: Served, Nothing {}| async move { served.events.look_at_all().await },
+        )
+        .question(
+            "facts",
+            "For the audit: the payments of a range of orders.",
+            |served: Served, Facts { after, upto }| async move { served.facts.facts(after, upto).await },
+        )
+        .question(
+            "violations",
+            "For the audit: payments whose ledger entries and state disagree.",
+            |served: Served, Nothing {}| async move { served.facts.violations().await },
         )
 }

@@ -10,6 +10,17 @@ pub(crate) struct OfOrder {
     pub(crate) order: OrderId,
 }
 
+/// About the orders after one, up to and with another.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Facts {
+    pub(crate) after: OrderId,
+    pub(crate) upto: OrderId,
+}
+
+/// A question that says all by its name.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Nothing {}
+
 /// As the gateway sent it.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Event {

@@ -7,11 +7,11 @@ use banyan_kernel::{Answer, Clock, Command, OrderId, TraceParent};
 use banyan_net::port::PortClient;
 use shipping_api::{
     BookShipment, CancelShipment, ParcelView, Parcels, QuoteParcel, Quotes, ShipmentBookedReply,
-    ShipmentCancelledReply, Shipping,
+    ShipmentCancelledReply, ShipmentFact, ShipmentFacts, Shipping,
 };
 use uuid::Uuid;
 
-use crate::questions::OfOrder;
+use crate::questions::{Facts, OfOrder};
 
 /// Shipping by HTTP.
 pub struct HttpShipping {
@@ -19,6 +19,11 @@ pub struct HttpShipping {
     pub client: PortClient,
     /// For quotes that nobody gives.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Reading belongs to no trace that anybody collects.
+fn nobodys() -> TraceParent {
+    TraceParent::root(Uuid::nil()).unsampled()
 }
 
 #[async_trait]
@@ -41,8 +46,13 @@ impl Parcels for HttpShipping {
     }
 
     async fn parcels(&self, order: OrderId) -> Answer<Vec<ParcelView>> {
-        // Reading belongs to no trace that anybody collects.
-        let nobodys = TraceParent::root(Uuid::nil()).unsampled();
-        self.client.one("parcels", nobodys, &OfOrder { order }).await
+        self.client.one("parcels", nobodys(), &OfOrder { order }).await
+    }
+}
+
+#[async_trait]
+impl ShipmentFacts for HttpShipping {
+    async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<ShipmentFact>> {
+        self.client.one("facts", nobodys(), &Facts { after, upto }).await
     }
 }

@@ -7,10 +7,10 @@ mod questions;
 use std::sync::Arc;
 
 use banyan_net::port::Port;
-use shipping_api::{NAME, Parcels, QuoteParcel, Shipping};
+use shipping_api::{NAME, Parcels, QuoteParcel, ShipmentFacts, Shipping};
 
 pub use ask::HttpShipping;
-use questions::OfOrder;
+use questions::{Facts, OfOrder};
 
 /// Whatever implements the contract.
 #[derive(Clone)]
@@ -19,6 +19,15 @@ pub struct Served {
     pub shipping: Arc<dyn Shipping>,
     /// What those ask who send or follow parcels.
     pub parcels: Arc<dyn Parcels>,
+    /// What the audit asks.
+    pub facts: Arc<dyn ShipmentFacts>,
+}
+
+impl Served {
+    /// By one that does all of it.
+    pub fn by(all: Arc<impl Shipping + Parcels + ShipmentFacts + 'static>) -> Self {
+        Self { shipping: all.clone(), parcels: all.clone(), facts: all }
+    }
 }
 
 /// The operations.
@@ -42,5 +51,10 @@ pub fn port() -> Port<Served> {
             "parcels",
             "The parcels of an order that the carrier has taken.",
             |served: Served, OfOrder { order }| async move { served.parcels.parcels(order).await },
+        )
+        .question(
+            "facts",
+            "For the audit: the shipments of a range of orders.",
+            |served: Served, Facts { after, upto }| async move { served.facts.facts(after, upto).await },
         )
 }

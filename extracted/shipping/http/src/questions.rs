@@ -9,3 +9,10 @@ use utoipa::ToSchema;
 pub(crate) struct OfOrder {
     pub(crate) order: OrderId,
 }
+
+/// About the orders after one, up to and with another.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Facts {
+    pub(crate) after: OrderId,
+    pub(crate) upto: OrderId,
+}

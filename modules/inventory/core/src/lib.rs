@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Command, Context, OrderId, Sku};
-use banyan_store::{Schema, Store};
+use banyan_store::{Schema, Store, StoreError};
 use inventory_api::{
     AdjustStock, Adjusted, Availability, ConfirmReservation, ReceiveStock, ReleaseStock,
     ReservationConfirmed, ReservationFact, ReserveStock, StockLevel, StockMovement, StockReceived,
@@ -110,10 +110,10 @@ impl inventory_api::StockKeeping for Inventory {
 #[async_trait]
 impl inventory_api::StockFacts for Inventory {
     async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<ReservationFact>> {
-        Self::facts(self, after, upto).await.map_or_else(Answer::from, Answer::Done)
+        Self::facts(self, after, upto).await.map_or_else(StoreError::of_facts, Answer::Done)
     }
 
     async fn violations(&self) -> Answer<Vec<StockViolation>> {
-        self.stock_violations().await.map_or_else(Answer::from, Answer::Done)
+        self.stock_violations().await.map_or_else(StoreError::of_facts, Answer::Done)
     }
 }

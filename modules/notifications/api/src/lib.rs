@@ -3,6 +3,7 @@
 //! Whatever the shop knows of a person is a [`Contact`]; everybody else knows a `CustomerId`.
 
 mod country;
+mod facts;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, OrderId, Timestamp};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use country::COUNTRIES;
+pub use facts::{MailFact, MailFacts, MailsDue};
 
 /// The module's name: its schema, its role.
 pub const NAME: &str = "notifications";

@@ -1,10 +1,11 @@
-//! What this module says of itself, for the audit.
+//! What this module says of itself, for the audit and for who looks after a running shop.
 
 use std::collections::BTreeMap;
 
-use banyan_kernel::OrderId;
-use banyan_store::StoreError;
-use notifications_api::Kind;
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId};
+use banyan_store::{Store, StoreError};
+use notifications_api::{Kind, MailFact, MailFacts, MailsDue};
 use uuid::Uuid;
 
 use crate::Notifications;
@@ -14,42 +15,46 @@ const FACTS: &str = "select order_id, kind, orders_seen from mail \
 
 const COUNTS: &str = "select kind, count(*) from mail group by kind order by kind";
 
-/// What a customer was told of one order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MailFact {
-    /// The kinds, in the order they were written.
-    pub kinds: Vec<Kind>,
-    /// The last of orders' events applied.
-    pub orders_seen: i64,
+/// By the partial index of due mails.
+const DUE: &str =
+    "select count(*), coalesce(extract(epoch from $1 - min(at)), 0)::float8 from mail where sending = 'due'";
+
+#[async_trait]
+impl MailFacts for Notifications {
+    async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<MailFact>> {
+        read(&self.store, after, upto).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn counts(&self) -> Answer<BTreeMap<String, i64>> {
+        counts(&self.store).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn due(&self) -> Answer<MailsDue> {
+        due(&self.store).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
 }
 
-impl Notifications {
-    /// How many mails of each kind there are.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn counts(&self) -> Result<BTreeMap<String, i64>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(COUNTS).fetch_all(self.store().pool()).await?;
-        Ok(rows.into_iter().collect())
+async fn read(store: &Store, after: OrderId, upto: OrderId) -> Result<Vec<MailFact>, StoreError> {
+    let rows: Vec<(Uuid, String, Option<i64>)> =
+        sqlx::query_as(FACTS).bind(after.0).bind(upto.0).fetch_all(store.pool()).await?;
+    let mut facts: BTreeMap<OrderId, MailFact> = BTreeMap::new();
+    for (order, kind, seen) in rows {
+        let order = OrderId(order);
+        let fact =
+            facts.entry(order).or_insert_with(|| MailFact { order, kinds: Vec::new(), orders_seen: 0 });
+        fact.kinds.extend(Kind::parse(&kind));
+        fact.orders_seen = fact.orders_seen.max(seen.unwrap_or(0));
     }
+    Ok(facts.into_values().collect())
+}
 
-    /// What was told of the orders after one and up to another.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn facts(
-        &self,
-        after: OrderId,
-        upto: OrderId,
-    ) -> Result<BTreeMap<OrderId, MailFact>, StoreError> {
-        let rows: Vec<(Uuid, String, Option<i64>)> =
-            sqlx::query_as(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store().pool()).await?;
-        let mut facts: BTreeMap<OrderId, MailFact> = BTreeMap::new();
-        for (order, kind, seen) in rows {
-            let fact = facts.entry(OrderId(order)).or_default();
-            fact.kinds.extend(Kind::parse(&kind));
-            fact.orders_seen = fact.orders_seen.max(seen.unwrap_or(0));
-        }
-        Ok(facts)
-    }
+async fn counts(store: &Store) -> Result<BTreeMap<String, i64>, StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(COUNTS).fetch_all(store.pool()).await?;
+    Ok(rows.into_iter().collect())
+}
+
+async fn due(store: &Store) -> Result<MailsDue, StoreError> {
+    let now = store.clock().now();
+    let (mails, age): (i64, f64) = sqlx::query_as(DUE).bind(now).fetch_one(store.pool()).await?;
+    Ok(MailsDue { mails, oldest_s: age.max(0.0) })
 }

@@ -23,7 +23,6 @@ use notifications_api::{Contact, Mail, MailHead, MailId};
 use sqlx::migrate::Migrator;
 
 pub use delayed::{DELAYED_GROUP, DelayedReconciler};
-pub use facts::MailFact;
 pub use news::NewsConsumer;
 pub use orders::OrdersConsumer;
 pub use send::{MAIL_GROUP, MailServer, MailServerError, SendReconciler};

@@ -7,6 +7,10 @@ use banyan_kernel::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod facts;
+
+pub use facts::{OpenOrders, OrderFact, OrderFacts, OrderFold, RefusedStep, Settled};
+
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "orders";
 

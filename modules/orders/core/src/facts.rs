@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use banyan_kernel::{OrderId, Timestamp};
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId, Timestamp};
 use banyan_store::StoreError;
-use orders_api::OrderState;
+use orders_api::{OpenOrders, OrderFact, OrderFacts, OrderFold, OrderState, RefusedStep, Settled};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     Orders,
     list::{ListRow, live_rows},
+    open,
     order::Order,
     place::response_hash,
     postgres::{BrokenChain, EventRow, fold, streams},
-    sales,
+    sales, settled,
 };
 
 const ROWS: &str = "select order_id, customer_id, version, told, hash, response, state, open, due_at from orders \
@@ -33,33 +35,6 @@ const HEARD: &str = "select e.order_id, max(e.version) filter (where s.group_nam
      and not exists (select from dead_letter d where d.group_name = s.group_name and d.key = e.order_id::text) \
      group by e.order_id";
 
-/// One order's truth, judged within the module.
-#[derive(Clone, Debug)]
-pub struct OrderFact {
-    /// Which.
-    pub id: OrderId,
-    /// The fold of its events, if they can be believed.
-    pub order: Option<Order>,
-    /// What is wrong with its events: the chain.
-    pub chain: Option<String>,
-    /// What is wrong with its row: not the fold.
-    pub row: Option<String>,
-    /// Events whose commit order is not the order of their versions.
-    pub out_of_order: bool,
-    /// Whether a repeat would get another answer than the first.
-    pub answers_otherwise: bool,
-    /// When it is looked at next; never, where it waits for a person or was forgotten.
-    pub due_at: Option<Timestamp>,
-    /// How many of its events the list shows.
-    pub listed: i64,
-    /// What is wrong with its row of the list: not the fold of so many events, or of fewer than were applied.
-    pub list: Option<String>,
-    /// Whether the sales have it.
-    pub is_sold: bool,
-    /// Whether the sales' group has applied that it was shipped.
-    pub sale_heard: bool,
-}
-
 #[derive(FromRow)]
 struct Row {
     order_id: Uuid,
@@ -73,12 +48,35 @@ struct Row {
     due_at: Option<Timestamp>,
 }
 
+#[async_trait]
+impl OrderFacts for Orders {
+    async fn page_end(&self, after: OrderId, limit: u16) -> Answer<Option<OrderId>> {
+        self.find_page_end(after, limit).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<OrderFact>> {
+        self.read_facts(after, upto).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn sales_violations(&self) -> Answer<Vec<String>> {
+        sales::violations(&self.store).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn settled(&self, orders: Vec<OrderId>) -> Answer<Vec<Settled>> {
+        settled::settled(self.store.pool(), &orders).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn refusals(&self) -> Answer<BTreeMap<String, RefusedStep>> {
+        settled::refusals(self.store.pool()).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+
+    async fn open(&self) -> Answer<Vec<OpenOrders>> {
+        open::open(&self.store).await.map_or_else(StoreError::of_facts, Answer::Done)
+    }
+}
+
 impl Orders {
-    /// The last order of the page of at most `limit` orders after this one, or none.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn page_end(&self, after: OrderId, limit: u16) -> Result<Option<OrderId>, StoreError> {
+    async fn find_page_end(&self, after: OrderId, limit: u16) -> Result<Option<OrderId>, StoreError> {
         let end: Option<Uuid> = sqlx::query_scalar(PAGE_END)
             .bind(after.0)
             .bind(i64::from(limit))
@@ -87,11 +85,7 @@ impl Orders {
         Ok(end.map(OrderId))
     }
 
-    /// Facts about the orders after one, up to and with another.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn facts(&self, after: OrderId, upto: OrderId) -> Result<Vec<OrderFact>, StoreError> {
+    async fn read_facts(&self, after: OrderId, upto: OrderId) -> Result<Vec<OrderFact>, StoreError> {
         let pool = self.store.pool();
         let ids: Vec<Uuid> =
             sqlx::query_scalar(STREAM_IDS).bind(after.0).bind(upto.0).fetch_all(pool).await?;
@@ -156,14 +150,6 @@ impl Orders {
         Ok(rows.into_iter().map(|(id, list, sale)| (OrderId(id), (list.unwrap_or(0), sale))).collect())
     }
 
-    /// What is wrong with the sales.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn sales_violations(&self) -> Result<Vec<String>, StoreError> {
-        sales::violations(&self.store).await
-    }
-
     async fn rows(&self, after: OrderId, upto: OrderId) -> Result<BTreeMap<OrderId, Row>, StoreError> {
         let rows = sqlx::query_as(ROWS).bind(after.0).bind(upto.0).fetch_all(self.store.pool()).await?;
         Ok(rows.into_iter().map(|row: Row| (OrderId(row.order_id), row)).collect())
@@ -201,7 +187,7 @@ fn judge(
     let answers_otherwise = order.as_ref().is_some_and(otherwise);
     OrderFact {
         id,
-        order,
+        order: order.map(told),
         chain,
         row: against_row,
         out_of_order: disordered.contains(&id.0),
@@ -211,6 +197,20 @@ fn judge(
         list: None,
         is_sold: false,
         sale_heard: false,
+    }
+}
+
+/// What others are measured by.
+fn told(order: Order) -> OrderFold {
+    OrderFold {
+        state: order.public_state(),
+        total: order.created.total,
+        version: order.version,
+        told: order.told,
+        since: order.since,
+        ended: order.ended,
+        lines: order.created.lines,
+        tracking: order.tracking,
     }
 }
 

@@ -19,6 +19,7 @@ mod log_suite;
 mod measure;
 #[cfg(test)]
 mod memory;
+mod open;
 mod order;
 mod place;
 mod postgres;
@@ -49,14 +50,12 @@ use orders_api::{
 
 pub use drive::{DriveConfig, Driver, Ports};
 pub use event::{Created, OrderEvent};
-pub use facts::OrderFact;
 pub use list::OrderList;
 pub use order::{Order, StepState};
 pub use postgres::PostgresLog;
 pub use reconcile::SagaReconciler;
 pub use saga::Step;
 pub use sales::SalesByHour;
-pub use settled::Settled;
 pub use source::{HISTORY, OrdersSource};
 
 /// The module's migrations, applied after the platform's.

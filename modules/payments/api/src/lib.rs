@@ -5,8 +5,11 @@ use banyan_kernel::{Answer, Command, Json, Line, Money, OrderId, Quantity, Times
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod facts;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use facts::{LedgerViolation, PaymentFact, PaymentFacts};
 
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "payments";
@@ -272,4 +275,6 @@ pub trait GatewayEvents: Send + Sync {
     /// Hears an event, of which it was proved that the gateway sent it. It is a hint and no more: what it says is looked up, so
     /// that it may come twice, late, or in any order. Refusals: `invalid_event`.
     async fn hear(&self, event: Json) -> Answer<Heard>;
+    /// Has every payment that was taken looked up, since the database was restored and the gateway may be ahead of it. How many.
+    async fn look_at_all(&self) -> Answer<u64>;
 }

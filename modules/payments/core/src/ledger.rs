@@ -1,15 +1,13 @@
 //! The ledger: each movement is one row that debits one account and credits another, so that all sums to
 //! zero by its form; and each movement is told as one event of the same number.
 
-use std::fmt;
-
 use banyan_kernel::{Context, Money, OrderId, Timestamp};
-use banyan_store::{StoreError, Tell, Write};
-use payments_api::{PaymentAuthorised, PaymentCaptured, PaymentRefunded, PaymentVoided};
+use banyan_store::{Store, StoreError, Tell, Write};
+use payments_api::{LedgerViolation, PaymentAuthorised, PaymentCaptured, PaymentRefunded, PaymentVoided};
 use serde_json::json;
 use sqlx::types::Uuid;
 
-use crate::{Payments, payment::Payment};
+use crate::payment::Payment;
 
 pub(crate) const INSERT: &str = "insert into ledger_entry (payment_id, sequence, at, amount_minor, currency, debit, credit) \
      select * from unnest($1::uuid[], $2::int8[], $3::timestamptz[], $4::int8[], $5::text[], $6::text[], $7::text[])";
@@ -122,49 +120,18 @@ pub(crate) async fn put(write: &mut Write, movements: &[Movement], at: Timestamp
     write.tell(&all(movements, |m| m.tell(at))).await
 }
 
-/// A payment whose entries and state disagree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerViolation {
-    /// Whose.
-    pub order: OrderId,
-    /// The payment's state; `missing` where entries belong to no payment.
-    pub state: String,
-    /// What the entries say is held, in minor units.
-    pub held_minor: i64,
-    /// What the state says.
-    pub held_expected_minor: i64,
-    /// What the entries say is in the till.
-    pub cash_minor: i64,
-    /// What the state says.
-    pub cash_expected_minor: i64,
-}
-
-impl fmt::Display for LedgerViolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor } = self;
-        write!(f, "{order}: its payment is {state}; by the ledger {held_minor} is held and should be ")?;
-        write!(f, "{held_expected_minor}, {cash_minor} is in the till and should be {cash_expected_minor}")
-    }
-}
-
-impl Payments {
-    /// Payments whose entries and state disagree, at most 1,000.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn ledger_violations(&self) -> Result<Vec<LedgerViolation>, StoreError> {
-        let rows: Vec<(Uuid, String, i64, i64, i64, i64)> =
-            sqlx::query_as(VIOLATIONS).fetch_all(self.store().pool()).await?;
-        let violation = |(order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor)| {
-            LedgerViolation {
-                order: OrderId(order),
-                state,
-                held_minor,
-                held_expected_minor,
-                cash_minor,
-                cash_expected_minor,
-            }
+/// Payments whose entries and state disagree.
+pub(crate) async fn violations(store: &Store) -> Result<Vec<LedgerViolation>, StoreError> {
+    let rows: Vec<(Uuid, String, i64, i64, i64, i64)> =
+        sqlx::query_as(VIOLATIONS).fetch_all(store.pool()).await?;
+    let violation =
+        |(order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor)| LedgerViolation {
+            order: OrderId(order),
+            state,
+            held_minor,
+            held_expected_minor,
+            cash_minor,
+            cash_expected_minor,
         };
-        Ok(rows.into_iter().map(violation).collect())
-    }
+    Ok(rows.into_iter().map(violation).collect())
 }

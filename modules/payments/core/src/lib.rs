@@ -22,8 +22,6 @@ mod till;
 mod void;
 
 pub use banyan_net::outbound::Callee as GatewayConfig;
-pub use facts::PaymentFact;
-pub use ledger::LedgerViolation;
 
 use std::sync::Arc;
 
@@ -85,14 +83,6 @@ impl Payments {
         Reconciler::new(self.look_desk())
     }
 
-    /// Has every payment that was taken looked up, since the database was restored and the gateway may be ahead of it. How many.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn look_at_all(&self) -> Result<u64, StoreError> {
-        look::look_at_all(&self.0.store).await
-    }
-
     fn refund_desk(&self) -> RefundDesk {
         RefundDesk { store: self.0.store.clone(), gateway: self.0.gateway.clone() }
     }
@@ -151,5 +141,9 @@ impl payments_api::Refunds for Payments {
 impl payments_api::GatewayEvents for Payments {
     async fn hear(&self, event: Json) -> Answer<Heard> {
         hear::hear(self, &event).await
+    }
+
+    async fn look_at_all(&self) -> Answer<u64> {
+        look::look_at_all(&self.0.store).await.map_or_else(Answer::from, Answer::Done)
     }
 }

@@ -10,8 +10,11 @@ use banyan_kernel::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod facts;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use facts::{ShipmentFact, ShipmentFacts};
 
 /// The module's name: its schema, its role, its events' source.
 pub const NAME: &str = "shipping";

@@ -1,9 +1,9 @@
 //! What this module says of itself, for the audit.
 
-use std::fmt;
-
-use banyan_kernel::OrderId;
-use banyan_store::StoreError;
+use async_trait::async_trait;
+use banyan_kernel::{Answer, OrderId};
+use banyan_store::{Store, StoreError};
+use shipping_api::{ShipmentFact, ShipmentFacts};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::Shipping;
@@ -14,38 +14,16 @@ pub(crate) const FACTS: &str = "select order_id, state, carrier_id, version, coa
      as tracking \
      from shipment where order_id > $1 and order_id <= $2 order by order_id";
 
-/// One shipment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShipmentFact {
-    /// Whose.
-    pub order: OrderId,
-    /// Where it stands: `booked`, `dispatched`, `cancelled`, ...; what ends in -ing has a call under way.
-    pub state: String,
-    /// What the customer follows its parcels by.
-    pub tracking: Vec<String>,
-    /// The carrier's id.
-    pub carrier_id: Option<String>,
-    /// Counts the events told.
-    pub version: i64,
-    /// The last of orders' events applied; 0 where none was.
-    pub orders_seen: i64,
-}
-
-impl fmt::Display for ShipmentFact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.state)
+#[async_trait]
+impl ShipmentFacts for Shipping {
+    async fn facts(&self, after: OrderId, upto: OrderId) -> Answer<Vec<ShipmentFact>> {
+        read(self.store(), after, upto).await.map_or_else(StoreError::of_facts, Answer::Done)
     }
 }
 
-impl Shipping {
-    /// The shipments of the orders after one and up to another, in their order.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn facts(&self, after: OrderId, upto: OrderId) -> Result<Vec<ShipmentFact>, StoreError> {
-        let rows = sqlx::query(FACTS).bind(after.0).bind(upto.0).fetch_all(self.store().pool()).await?;
-        Ok(rows.iter().map(fact).collect::<Result<_, _>>()?)
-    }
+async fn read(store: &Store, after: OrderId, upto: OrderId) -> Result<Vec<ShipmentFact>, StoreError> {
+    let rows = sqlx::query(FACTS).bind(after.0).bind(upto.0).fetch_all(store.pool()).await?;
+    Ok(rows.iter().map(fact).collect::<Result<_, _>>()?)
 }
 
 fn fact(row: &PgRow) -> Result<ShipmentFact, sqlx::Error> {

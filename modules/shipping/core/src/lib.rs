@@ -20,7 +20,6 @@ mod track;
 
 pub use banyan_net::outbound::Callee as CarrierConfig;
 pub use dispatch::OrdersConsumer;
-pub use facts::ShipmentFact;
 pub use track::{TRACK_GROUP, TrackingReconciler, Turned};
 
 use std::sync::Arc;

@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Json, OrderId};
+use banyan_kernel::{Answer, Json, Money, OrderId};
 use banyan_net::port::testing::{Database, Wire, agreed};
 use payments_api::{
-    GatewayEvents, Heard, NAME, Payments, Refunds,
-    testing::{FakePayments, UnderTest, conformance},
+    GatewayEvents, Heard, LedgerViolation, NAME, PaymentFact, PaymentFacts, Payments, Refunds,
+    testing::{FakePayments, UnderTest, conformance, order},
 };
 use payments_http::{HttpPayments, Served, port};
 
@@ -23,6 +23,45 @@ impl GatewayEvents for Hears {
             Answer::rejected("invalid_event", "no event")
         }
     }
+
+    async fn look_at_all(&self) -> Answer<u64> {
+        Answer::Done(7)
+    }
+}
+
+fn fact() -> PaymentFact {
+    PaymentFact {
+        order: order("mine"),
+        state: "captured".to_owned(),
+        amount: Money { minor: 5, currency: "EUR".parse().expect("a currency") },
+        reference: None,
+        held_minor: 1,
+        captured_minor: 2,
+        refunded_minor: 3,
+        given_back_minor: 4,
+        currencies: vec!["EUR".to_owned()],
+        version: 6,
+    }
+}
+
+fn violation() -> LedgerViolation {
+    let (order, state) = (order("mine"), "missing".to_owned());
+    let (held_minor, held_expected_minor, cash_minor, cash_expected_minor) = (1, 2, 3, 4);
+    LedgerViolation { order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor }
+}
+
+/// One fact, of the order that is asked for, and what cannot be read of any other.
+struct Tells;
+
+#[async_trait]
+impl PaymentFacts for Tells {
+    async fn facts(&self, _: OrderId, upto: OrderId) -> Answer<Vec<PaymentFact>> {
+        if upto == order("mine") { Answer::Done(vec![fact()]) } else { Answer::Broken("garbled".to_owned()) }
+    }
+
+    async fn violations(&self) -> Answer<Vec<LedgerViolation>> {
+        Answer::Done(vec![violation()])
+    }
 }
 
 struct World {
@@ -33,7 +72,8 @@ struct World {
 
 async fn world() -> World {
     let fake = Arc::new(FakePayments::default());
-    let served = Served { payments: fake.clone(), refunds: fake.clone(), events: Arc::new(Hears) };
+    let (events, facts) = (Arc::new(Hears), Arc::new(Tells));
+    let served = Served { payments: fake.clone(), refunds: fake.clone(), events, facts };
     let wire = Wire::serve(NAME, port(), served, Arc::new(Database("1/2/payments/1"))).await;
     let client = HttpPayments(wire.client().sharing(Arc::new(Database("1/2/payments/1"))));
     World { fake, client, _wire: wire }
@@ -65,6 +105,17 @@ async fn payments_by_http_conform() {
     assert!(
         matches!(world.client.hear(Json::Null).await, Answer::Rejected(why) if why.code == "invalid_event")
     );
+    assert_eq!(world.client.look_at_all().await, Answer::Done(7));
+}
+
+#[tokio::test]
+async fn what_the_audit_asks_of_payments_is_told_by_http() {
+    let world = world().await;
+    let nobody = OrderId(uuid::Uuid::nil());
+    assert_eq!(world.client.facts(nobody, order("mine")).await, Answer::Done(vec![fact()]));
+    let garbled = Answer::Broken("garbled".to_owned());
+    assert_eq!(world.client.facts(order("mine"), nobody).await, garbled, "what cannot be read is no outage");
+    assert_eq!(world.client.violations().await, Answer::Done(vec![violation()]));
 }
 
 #[test]

@@ -3,13 +3,34 @@
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use banyan_kernel::{Currency, ManualClock, OrderId};
+use banyan_kernel::{Answer, Currency, ManualClock, OrderId};
 use banyan_net::port::testing::{Database, Wire, agreed};
 use shipping_api::{
-    NAME, Parcels, QuoteParcel, QuoteSource, Shipping,
+    NAME, Parcels, QuoteParcel, QuoteSource, ShipmentFact, ShipmentFacts, Shipping,
     testing::{FakeShipping, UnderTest, conformance, context, order},
 };
 use shipping_http::{HttpShipping, Served, port};
+
+fn fact() -> ShipmentFact {
+    ShipmentFact {
+        order: order("mine"),
+        state: "booked".to_owned(),
+        tracking: vec!["T-1".to_owned(), "T-2".to_owned()],
+        carrier_id: Some("shp_1".to_owned()),
+        version: 2,
+        orders_seen: 3,
+    }
+}
+
+/// One fact, of the order that is asked for, and what cannot be read of any other.
+struct Tells;
+
+#[async_trait]
+impl ShipmentFacts for Tells {
+    async fn facts(&self, _: OrderId, upto: OrderId) -> Answer<Vec<ShipmentFact>> {
+        if upto == order("mine") { Answer::Done(vec![fact()]) } else { Answer::Broken("garbled".to_owned()) }
+    }
+}
 
 struct World {
     fake: Arc<FakeShipping>,
@@ -19,7 +40,7 @@ struct World {
 
 async fn world() -> World {
     let fake = Arc::new(FakeShipping::default());
-    let served = Served { shipping: fake.clone(), parcels: fake.clone() };
+    let served = Served { shipping: fake.clone(), parcels: fake.clone(), facts: Arc::new(Tells) };
     let wire = Wire::serve(NAME, port(), served, Arc::new(Database("1/2/shipping/1"))).await;
     let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
     let client = HttpShipping { client: wire.client(), clock };
@@ -71,6 +92,15 @@ async fn where_nobody_quotes_the_table_does_and_says_so() {
     let clock = world.client.clock.clone();
     let quotes = HttpShipping { client: stranger, clock }.quote(wish).await;
     assert_eq!((quotes.source, quotes.services.len()), (QuoteSource::Table, 1));
+}
+
+#[tokio::test]
+async fn what_the_audit_asks_of_shipping_is_told_by_http() {
+    let world = world().await;
+    let nobody = OrderId(uuid::Uuid::nil());
+    assert_eq!(world.client.facts(nobody, order("mine")).await, Answer::Done(vec![fact()]));
+    let garbled = Answer::Broken("garbled".to_owned());
+    assert_eq!(world.client.facts(order("mine"), nobody).await, garbled, "what cannot be read is no outage");
 }
 
 #[test]

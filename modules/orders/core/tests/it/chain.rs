@@ -1,16 +1,16 @@
 //! A changed event and a cut tail are seen: by who drives, and by the audit.
 
 use banyan_kernel::{Answer, OrderId};
-use orders_api::Orders;
+use orders_api::{OrderFact, OrderFacts as _, Orders};
 use orders_core::{
-    OrderFact, Step,
+    Step,
     log::{Kept, OrderLog},
 };
 use uuid::Uuid;
 
 use crate::{
     log_suite::{done, load, with},
-    world::World,
+    world::{World, told},
 };
 
 /// An order of three events beside a sound one.
@@ -26,7 +26,7 @@ async fn world() -> (World, OrderId) {
 }
 
 async fn facts(world: &World) -> Vec<OrderFact> {
-    world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts")
+    told(world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await)
 }
 
 /// The audit names this order and no other, so; it is not driven any more.
@@ -119,8 +119,8 @@ async fn facts_come_in_pages_of_orders() {
     let (world, _) = world().await;
     world.placed("third").await;
     let (mut after, mut seen) = (OrderId(Uuid::nil()), Vec::new());
-    while let Some(end) = world.orders.page_end(after, 2).await.expect("a page") {
-        seen.extend(world.orders.facts(after, end).await.expect("facts").into_iter().map(|fact| fact.id));
+    while let Some(end) = told(world.orders.page_end(after, 2).await) {
+        seen.extend(told(world.orders.facts(after, end).await).into_iter().map(|fact| fact.id));
         after = end;
     }
     assert_eq!(seen.len(), 3);

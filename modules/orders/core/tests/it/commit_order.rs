@@ -2,6 +2,7 @@
 
 use banyan_kernel::OrderId;
 use futures::future::join_all;
+use orders_api::OrderFacts as _;
 use orders_core::{
     PostgresLog, Step,
     log::{Kept, OrderLog, Save},
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     log_suite::{done, with},
-    world::World,
+    world::{World, told},
 };
 
 const WRITERS: usize = 8;
@@ -54,7 +55,7 @@ async fn the_order_of_commits_is_the_order_of_versions() {
         kept + ids.len(),
         "what was kept is there, nothing else"
     );
-    let facts = world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    let facts = told(world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await);
     assert_eq!(facts.len(), ids.len());
     assert!(facts.iter().all(|fact| fact.chain.is_none() && !fact.out_of_order), "{facts:?}");
     assert!(kept >= ROUNDS * ids.len(), "in each round somebody is first: {kept}");

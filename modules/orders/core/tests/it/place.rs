@@ -5,9 +5,9 @@ use catalog_api::{
     Catalog,
     testing::{sku, staff, wish, wishes},
 };
-use orders_api::{Orders, PlaceOrder, Placed, refusals};
+use orders_api::{OrderFacts as _, Orders, PlaceOrder, Placed, refusals};
 
-use crate::world::{World, id, place};
+use crate::world::{World, id, place, told};
 
 fn is_refused(answer: &Answer<Placed>, code: &str) -> bool {
     matches!(answer, Answer::Rejected(refusal) if refusal.code == code)
@@ -35,7 +35,7 @@ async fn a_repeat_gets_the_first_answer_whatever_happened_since() {
         .orders
         .facts(banyan_kernel::OrderId(uuid::Uuid::nil()), banyan_kernel::OrderId(uuid::Uuid::max()))
         .await;
-    assert!(facts.expect("facts").iter().all(|fact| !fact.answers_otherwise && fact.row.is_none()));
+    assert!(told(facts).iter().all(|fact| !fact.answers_otherwise && fact.row.is_none()));
 }
 
 /// Who had it already keeps it, at the price they were promised.

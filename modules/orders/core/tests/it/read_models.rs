@@ -15,7 +15,7 @@ use banyan_bus::{
 use banyan_kernel::{Answer, CustomerId, OrderId, slot_of};
 use banyan_store::{OwnershipConfig, Position, SlotTable};
 use futures::future::BoxFuture;
-use orders_api::{ListOrders, ListSales, OrderState, OrderSummary, Orders as _, refusals};
+use orders_api::{ListOrders, ListSales, OrderFacts as _, OrderState, OrderSummary, Orders as _, refusals};
 use orders_core::{
     OrderEvent, OrderList, OrdersSource, SalesByHour, Step,
     log::{Kept, OrderLog},
@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     log_suite::{done, load, slots, with},
-    world::{World, id},
+    world::{World, id, told},
 };
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -180,8 +180,8 @@ async fn live(world: &World, name: &str) -> i16 {
 
 /// Nothing that the audit knows of is wrong with the models.
 async fn is_clean(world: &World) {
-    assert_eq!(world.orders.sales_violations().await.expect("sales"), [] as [String; 0]);
-    let facts = world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    assert_eq!(told(world.orders.sales_violations().await), [] as [String; 0]);
+    let facts = told(world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await);
     let wrong: Vec<_> = facts.iter().filter_map(|fact| fact.list.as_ref()).collect();
     assert_eq!(wrong, [] as [&String; 0]);
 }
@@ -541,18 +541,18 @@ async fn the_audit_names_what_was_changed_by_hand() {
     feeding.stop().await;
     world.plant("update orders.order_list set state = 'cancelled'").await;
     world.plant("update orders.sales set amount_minor = amount_minor + 1").await;
-    let sales = world.orders.sales_violations().await.expect("sales");
+    let sales = told(world.orders.sales_violations().await);
     assert!(
         sales.len() == 1 && sales[0].contains("for 501, and the orders say 2 pieces of 1 orders for 500"),
         "{sales:?}"
     );
-    let facts = world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    let facts = told(world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await);
     let list = facts[0].list.as_deref().unwrap_or_default();
     assert_eq!(list, "the list says that its state is cancelled, and its events say shipped");
     assert!(facts[0].is_sold && facts[0].listed == 7, "{facts:?}");
     world.plant("delete from orders.sold_order").await;
     world.plant("delete from orders.order_list").await;
-    let facts = world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await.expect("facts");
+    let facts = told(world.orders.facts(OrderId(Uuid::nil()), OrderId(Uuid::max())).await);
     assert!(!facts[0].is_sold && facts[0].sale_heard, "{facts:?}");
     assert_eq!(facts[0].list.as_deref(), Some("the list shows 0 of the 7 events that were applied to it"));
 }

@@ -14,6 +14,14 @@ use orders_core::{Orders, PostgresLog, schema};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+/// What a module says of itself.
+pub fn told<T: std::fmt::Debug>(answer: Answer<T>) -> T {
+    match answer {
+        Answer::Done(told) => told,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Everything a test needs.
 pub struct World {
     pub database: TestDatabase,

@@ -2,11 +2,11 @@
 
 use banyan_kernel::{Answer, OrderId};
 use payments_api::{
-    Payments,
+    PaymentFact, PaymentFacts as _, Payments,
     testing::{authorise, capture, order, refund, void},
 };
 
-use crate::world::World;
+use crate::world::{World, told};
 
 #[tokio::test]
 async fn facts_are_what_the_entries_add_up_to() {
@@ -33,7 +33,7 @@ async fn facts_are_what_the_entries_add_up_to() {
         assert_eq!((state.as_str(), held, taken, back, version), expected);
     }
     let last = facts.last().expect("facts").0;
-    assert_eq!(world.payments.facts(last, last).await.expect("facts"), []);
+    assert_eq!(told(world.payments.facts(last, last).await), []);
     world.balances().await;
 }
 
@@ -41,10 +41,9 @@ type Fact = (OrderId, String, i64, i64, i64, i64);
 
 async fn all(world: &World) -> Vec<Fact> {
     let (first, last) = (OrderId(uuid::Uuid::nil()), OrderId(uuid::Uuid::max()));
-    let facts = world.payments.facts(first, last).await.expect("facts");
-    let fact = |f: payments_core::PaymentFact| {
-        (f.order, f.state, f.held_minor, f.captured_minor, f.refunded_minor, f.version)
-    };
+    let facts = told(world.payments.facts(first, last).await);
+    let fact =
+        |f: PaymentFact| (f.order, f.state, f.held_minor, f.captured_minor, f.refunded_minor, f.version);
     facts.into_iter().map(fact).collect()
 }
 
@@ -62,7 +61,7 @@ async fn a_planted_entry_a_missing_one_and_an_orphan_are_named() {
     }
     let remove = "delete from payments.ledger_entry where payment_id = $1";
     sqlx::query(remove).bind(less.0).execute(&superuser).await.expect("removed");
-    let mut found: Vec<_> = world.payments.ledger_violations().await.expect("violations");
+    let mut found: Vec<_> = told(world.payments.violations().await);
     found.sort_by_key(|violation| violation.held_minor);
     let named: Vec<_> =
         found.iter().map(|v| (v.order, v.state.as_str(), v.held_minor, v.cash_minor)).collect();
