@@ -43,8 +43,9 @@ const COPY: &str = "select sku, available, as_of from public_stock where copy = 
 
 /// Events of a part.
 const PART_EVENTS: i64 = 5_000;
-/// How long a reader waits for what it asks to be told.
-const BEHIND_MAX: Duration = Duration::from_secs(2);
+/// How long a reader waits for what it asks to be told. Who asks from another process hears that it is not there yet, and not that
+/// nobody answers: this is well below an attempt of theirs.
+const BEHIND_MAX: Duration = Duration::from_millis(1_500);
 /// Between two looks, at first and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 

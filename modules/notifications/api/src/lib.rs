@@ -4,6 +4,8 @@
 
 mod country;
 mod facts;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, OrderId, Timestamp};
@@ -15,6 +17,9 @@ pub use facts::{MailFact, MailFacts, MailsDue};
 
 /// The module's name: its schema, its role.
 pub const NAME: &str = "notifications";
+
+/// Most mails of one page of a mailbox.
+pub const MAILS_MAX: u16 = 200;
 
 /// What a mail is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -166,7 +171,7 @@ pub struct Mail {
 }
 
 /// Which mail: an order's, of a kind; `n` tells several of a kind apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MailId {
     /// About which order.
     pub order: OrderId,
@@ -209,7 +214,7 @@ pub trait Notifications: Send + Sync {
     /// Forgets a person: what was known of them is gone. Their mails stay, addressed to nobody. True when something was
     /// known; once more changes nothing.
     async fn forget(&self, customer: CustomerId) -> Answer<bool>;
-    /// A customer's mails, the newest first, strictly older than this one of this time; at most `limit`, up to 200.
+    /// A customer's mails, the newest first, strictly older than this one of this time; at most `limit`, up to [`MAILS_MAX`].
     async fn mailbox(
         &self,
         customer: CustomerId,

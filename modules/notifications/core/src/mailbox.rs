@@ -2,7 +2,7 @@
 
 use banyan_kernel::{CustomerId, OrderId, Timestamp};
 use banyan_store::{Store, StoreError};
-use notifications_api::{Kind, MailHead, MailId};
+use notifications_api::{Kind, MAILS_MAX, MailHead, MailId};
 use uuid::Uuid;
 
 use crate::{contact, mail::Mail, render::Templates};
@@ -28,7 +28,7 @@ pub(crate) async fn list(
         .bind(id.order.0)
         .bind(id.kind.as_str())
         .bind(id.n)
-        .bind(i64::from(limit))
+        .bind(i64::from(limit.clamp(1, MAILS_MAX)))
         .fetch_all(store.pool())
         .await?;
     let contact = contact::read(store.pool(), customer).await?;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod facts;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use facts::{OpenOrders, OrderFact, OrderFacts, OrderFold, RefusedStep, Settled};
 
@@ -29,7 +31,7 @@ pub struct PricedLine {
 }
 
 /// A wish to buy. The order's id is derived from who asks and the key, see `OrderId::derive`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlaceOrder {
     /// The order it becomes.
     pub order: OrderId,
@@ -103,7 +105,7 @@ pub struct OrderAccepted {
 }
 
 /// What placing led to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Placed {
     /// The first answer.
     pub accepted: OrderAccepted,

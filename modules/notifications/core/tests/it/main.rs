@@ -1,5 +1,6 @@
 //! Notifications on real PostgreSQL, and by a real SMTP conversation.
 
+mod conformance;
 mod heard;
 mod person;
 mod sent;

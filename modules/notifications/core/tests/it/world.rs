@@ -42,7 +42,17 @@ pub fn contact(name: &str, email: &str) -> Contact {
 
 /// An event as the bus brings it.
 fn event(source: &str, name: &str, sequence: i64, kind: &str, data: &impl serde::Serialize) -> Envelope {
-    let subject = id(name).to_string();
+    event_of(source, id(name), sequence, kind, data)
+}
+
+fn event_of(
+    source: &str,
+    order: OrderId,
+    sequence: i64,
+    kind: &str,
+    data: &impl serde::Serialize,
+) -> Envelope {
+    let subject = order.to_string();
     Envelope {
         id: event_id(source, &subject, sequence),
         kind: kind.to_owned(),
@@ -53,29 +63,33 @@ fn event(source: &str, name: &str, sequence: i64, kind: &str, data: &impl serde:
         sequence,
         causation: String::new(),
         actor: String::new(),
-        traceparent: TraceParent::root(id(name).0),
+        traceparent: TraceParent::root(order.0),
         data: serde_json::to_value(data).expect("JSON"),
     }
 }
 
 pub fn created(name: &str) -> Envelope {
+    accepted(id(name), ADA)
+}
+
+/// That a customer's order was accepted.
+pub fn accepted(order: OrderId, customer: CustomerId) -> Envelope {
     let line = PricedLine {
         sku: "A".parse().expect("a SKU"),
         quantity: 2.try_into().expect("a quantity"),
         unit_price: money(500),
     };
-    let data = OrderCreated { order: id(name), customer: ADA, lines: vec![line], total: money(1_000) };
-    event("orders", name, 1, OrderCreated::KIND, &data)
+    let data = OrderCreated { order, customer, lines: vec![line], total: money(1_000) };
+    event_of("orders", order, 1, OrderCreated::KIND, &data)
 }
 
 pub fn shipped(name: &str) -> Envelope {
-    event(
-        "orders",
-        name,
-        2,
-        OrderShipped::KIND,
-        &OrderShipped { order: id(name), tracking: vec!["T".to_owned()] },
-    )
+    handed_over(id(name))
+}
+
+/// That an order was shipped.
+pub fn handed_over(order: OrderId) -> Envelope {
+    event_of("orders", order, 2, OrderShipped::KIND, &OrderShipped { order, tracking: vec!["T".to_owned()] })
 }
 
 pub fn cancelled(name: &str, cause: &str) -> Envelope {

@@ -34,8 +34,9 @@ const BEHIND: &str = "select count(*) from unnest($1::uuid[], $2::int8[]) as t(o
 const PAGE_MAX: u16 = 200;
 /// Orders that a page looks through at most.
 const SEEN_ORDERS: i64 = 10_000;
-/// How long a reader waits for what it asks to see.
-const BEHIND_MAX: Duration = Duration::from_secs(2);
+/// How long a reader waits for what it asks to see. Who asks from another process hears that it is not there yet, and not that nobody
+/// answers: this is well below an attempt of theirs.
+const BEHIND_MAX: Duration = Duration::from_millis(1_500);
 /// Between two looks, at first and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
