@@ -81,3 +81,18 @@ impl From<sqlx::Error> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One garbled row is named and hides nothing else; whatever else goes wrong ends the whole audit, and says nothing about any row.
+    #[test]
+    fn facts_are_broken_only_where_they_cannot_be_read() {
+        let is_broken = |error: StoreError| matches!(error.of_facts::<()>(), Answer::Broken(_));
+        assert!(is_broken(StoreError::Statement(sqlx::Error::Decode("no state".into()))));
+        assert!(!is_broken(StoreError::Statement(sqlx::Error::RowNotFound)));
+        assert!(!is_broken(StoreError::Unavailable("away".to_owned())));
+        assert!(!is_broken(StoreError::Closed));
+    }
+}

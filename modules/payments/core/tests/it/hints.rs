@@ -74,6 +74,19 @@ async fn what_was_given_back_by_hand_is_recorded_once_however_it_is_told() {
 }
 
 #[tokio::test]
+async fn after_a_restore_every_payment_that_was_taken_is_looked_up() {
+    let world = World::new().await;
+    let [known, unknown] = [taken(&world, "restored-1").await, taken(&world, "restored-2").await];
+    // Since the copy was made, and nobody tells of it again.
+    world.sandbox.give_back(&reference(&world, unknown).await, 300).await;
+    assert_eq!(world.payments.look_at_all().await, Answer::Done(2));
+    assert_eq!(look(&world).await, 2);
+    assert_eq!(listed(&world, known).await, []);
+    assert_eq!(listed(&world, unknown).await.iter().map(|refund| refund.amount.minor).sum::<i64>(), 300);
+    world.balances().await;
+}
+
+#[tokio::test]
 async fn what_an_event_says_is_not_believed() {
     let world = World::new().await;
     let order = taken(&world, "untrue").await;
