@@ -3,6 +3,7 @@
 EVERYTHING := --workspace --target-dir target/everything
 export CARGO_TERM_COLOR ?= auto
 CI_LOAD ?= 4
+MODULES := catalog inventory payments shipping orders notifications
 
 .PHONY: help run test edit check apart deny chaos lab bench replay-full reset clean
 
@@ -26,8 +27,10 @@ check: ## Format, lints as errors, documentation without warnings
 	cargo clippy $(EVERYTHING) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(EVERYTHING) --no-deps --document-private-items --quiet
 
-apart: ## The shop compiles without the modules that may be elsewhere
-	cargo check -p banyan --lib --no-default-features --target-dir target/everything
+apart: ## The shop compiles without any one of the modules, and without all: those are elsewhere then
+	@for out in all $(MODULES); do echo "the shop without $$out"; \
+	    rest=$$(echo $(MODULES) | tr ' ' '\n' | grep -vx "$$out" | paste -sd,); [ $$out = all ] && rest=; \
+	    cargo check --quiet -p banyan --lib --no-default-features --features "$$rest" --target-dir target/everything || exit 1; done
 
 deny: ## Licences, banned crates and sources of all dependencies (needs cargo-deny)
 	cargo deny --all-features check --hide-inclusion-graph bans licenses sources

@@ -1,54 +1,78 @@
-//! Who implements what: the one place in the shop that names implementations.
+//! Who implements what: the one place in the shop that names implementations, and says where each module is.
+
+mod here;
+mod shop;
+mod stores;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use banyan_bus::{
-    Bus, BusError, Consumer, Feed, OutboxSource, ReadModel, Source,
-    cache::{CacheCounts, CacheLimits},
-};
+use banyan_bus::{Brokers, Bus, Carriage, Consumer, ReadModel, Source, Told, Topics};
 use banyan_host::{Module, Reconciler};
-use banyan_kernel::{Answer, Clock};
-use banyan_net::outbound::{self, Callee};
-use banyan_store::{Schema, Store, StoreError, role_options, sqlx::postgres::PgConnectOptions};
+use banyan_kernel::Clock;
+use banyan_net::{outbound::Callee, port::PortClient};
+use banyan_store::{Schema, Signal};
 use catalog_api::Catalog;
-use catalog_core::{CachedCatalog, ProductCache};
-use inventory_api::{Inventory, StockFacts, StockKeeping};
-use inventory_http::HttpInventory;
-pub use notifications_core::{MailServer, MailServerError};
-use orders_core::{DriveConfig, Ports};
-use payments_api::GatewayEvents as _;
+use catalog_http::{CachedCatalog, HttpCatalog, ProductCache};
+use inventory_api::Inventory;
+use payments_api::Payments;
+use shipping_api::Shipping;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    carrier::{self, Carrier, Told, Topics},
-    config::{Elsewhere, KafkaConfig, Outside},
+    config::{Elsewhere, MailConfig, Outside},
     faults::{FaultBook, FaultyInventory},
-    staff_log::{self, StaffLog},
+    staff_log,
 };
 
-/// A slow call holds its batch of orders up for so long; then the others go on, and it is asked for again.
-const SOFT_WAIT: Duration = Duration::from_millis(75);
-/// Batches of orders under way at once: enough that the database works while others wait for a gateway.
-const BATCHES: usize = 10;
+#[cfg(feature = "notifications")]
+pub use notifications_core::MailServer;
+pub use stores::Stores;
 
-/// A start waits so long until its caches hear.
-const CACHES_HEAR: Duration = Duration::from_secs(5);
+/// The modules that this program has in it.
+pub const IN_HERE: &[&str] = &[
+    #[cfg(feature = "catalog")]
+    catalog_api::NAME,
+    #[cfg(feature = "inventory")]
+    inventory_api::NAME,
+    #[cfg(feature = "payments")]
+    payments_api::NAME,
+    #[cfg(feature = "shipping")]
+    shipping_api::NAME,
+    #[cfg(feature = "orders")]
+    orders_api::NAME,
+    #[cfg(feature = "notifications")]
+    notifications_api::NAME,
+];
+
+/// All modules that may be processes of their own.
+pub const MODULES: [&str; 6] = [
+    catalog_api::NAME,
+    inventory_api::NAME,
+    payments_api::NAME,
+    shipping_api::NAME,
+    orders_api::NAME,
+    notifications_api::NAME,
+];
 
 /// The schema of every module that is here.
 #[must_use]
 pub fn schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
-    let mut schemas = vec![
+    let mut schemas: Vec<Schema> = vec![
+        #[cfg(feature = "catalog")]
         catalog_core::schema(),
         #[cfg(feature = "inventory")]
         inventory_core::schema(),
+        #[cfg(feature = "notifications")]
         notifications_core::schema(),
+        #[cfg(feature = "orders")]
         orders_core::schema(),
+        #[cfg(feature = "payments")]
         payments_core::schema(),
+        #[cfg(feature = "shipping")]
         shipping_core::schema(),
     ];
-    schemas.retain(|schema| !elsewhere.has(schema.name));
+    schemas.retain(|schema| !elsewhere.contains_key(schema.name));
     schemas
 }
 
@@ -60,203 +84,79 @@ pub fn all_schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
     schemas
 }
 
-/// Connections to the schema of a module that is elsewhere: to know which database it is, and no more.
-const SHARED_CONNECTIONS: u32 = 2;
-
-/// Each module's store under its own role.
-pub struct Stores {
-    own: BTreeMap<&'static str, Store>,
-    /// Of modules that are elsewhere, on the same database.
-    shared: BTreeMap<&'static str, Store>,
+/// Where mails are sent by.
+///
+/// # Errors
+/// When it is no address of a server, or nobody here sends mails.
+#[cfg(feature = "notifications")]
+pub fn mail_server(mail: &MailConfig) -> Result<MailServer, String> {
+    MailServer::new(&mail.url, &mail.from).map_err(|error| error.to_string())
 }
 
-impl Stores {
-    /// Pools of at most `connections` each, on the administrator's database. Nothing is connected yet.
-    #[must_use]
-    pub fn new(
-        administrator: &PgConnectOptions,
-        password: &str,
-        connections: u32,
-        clock: &Arc<dyn Clock>,
-        elsewhere: &Elsewhere,
-    ) -> Self {
-        let store = |name: &'static str, connections: u32| {
-            let options = role_options(administrator, password, name);
-            (name, Store::new(options, name, connections, clock.clone()))
-        };
-        Self {
-            own: all_schemas(elsewhere).iter().map(|schema| store(schema.name, connections)).collect(),
-            shared: elsewhere.names().map(|name| store(name, SHARED_CONNECTIONS)).collect(),
-        }
-    }
+/// Nobody here sends mails.
+#[cfg(not(feature = "notifications"))]
+pub enum MailServer {}
 
-    fn of(&self, module: &str) -> Store {
-        self.own[module].clone()
-    }
-
-    /// Of a module that is elsewhere.
-    #[must_use]
-    pub fn shared(&self, module: &str) -> Option<Store> {
-        self.shared.get(module).cloned()
-    }
-
-    /// All that modules of this process work in.
-    #[must_use]
-    pub fn all(&self) -> Vec<Store> {
-        self.own.values().cloned().collect()
-    }
-
-    /// Begins a new incarnation of every schema: what the database told is not continued but told anew, since it was
-    /// restored.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn raise_epochs(&self) -> Result<(), StoreError> {
-        for store in self.own.values().chain(self.shared.values()) {
-            let epoch = store.fence().raise().await?;
-            tracing::warn!(schema = store.schema(), epoch, "a restored database: its epoch is raised");
-        }
-        Ok(())
-    }
-
-    /// The edge's own, whose role may read the server's statistics.
-    #[must_use]
-    pub fn edge(&self) -> Store {
-        self.of(staff_log::schema().name)
-    }
-
-    /// The record of what staff did.
-    #[must_use]
-    pub fn staff_log(&self) -> StaffLog {
-        StaffLog::new(self.edge())
-    }
-
-    /// How many connections all pools take together at most.
-    #[must_use]
-    pub fn connections(&self, each: u32) -> u32 {
-        let count = |stores: &BTreeMap<_, _>| u32::try_from(stores.len()).unwrap_or(u32::MAX);
-        each * count(&self.own) + SHARED_CONNECTIONS * count(&self.shared)
-    }
+/// Where mails are sent by.
+///
+/// # Errors
+/// Always: nobody here sends mails.
+#[cfg(not(feature = "notifications"))]
+pub fn mail_server(_: &MailConfig) -> Result<MailServer, String> {
+    Err("this program has no notifications of its own: their service sends mails".to_owned())
 }
 
-/// The modules, wired.
+/// Every module as it is asked, here or elsewhere, and what works for those that are here.
 #[derive(Clone)]
 pub struct Shop {
     /// Catalog, through its cache.
     pub catalog: Arc<dyn Catalog>,
     /// The products in memory.
     pub product_cache: Arc<ProductCache>,
-    /// Orders.
-    pub orders: Arc<orders_core::Orders>,
-    /// Inventory, as it is.
-    pub inventory: Arc<dyn Inventory>,
-    /// What staff and the public ask of it.
-    pub stock_keeping: Arc<dyn StockKeeping>,
-    /// What the audit asks of it.
-    pub stock_facts: Arc<dyn StockFacts>,
+    /// Inventory.
+    pub inventory: inventory_http::Served,
     /// Payments.
-    pub payments: Arc<payments_core::Payments>,
+    pub payments: payments_http::Served,
     /// Shipping.
-    pub shipping: Arc<shipping_core::Shipping>,
+    pub shipping: shipping_http::Served,
+    /// Orders.
+    pub orders: orders_http::Served,
+    /// Raised after each commit of orders in this process; never, where they are elsewhere.
+    pub orders_signal: Signal,
     /// Notifications.
-    pub notifications: Arc<notifications_core::Notifications>,
+    pub notifications: notifications_http::Served,
     /// What they tell each other through.
     pub bus: Arc<dyn Bus>,
     /// Its topics, where it has any.
     pub topics: Option<Arc<dyn Topics>>,
     consumers: Vec<Arc<dyn Consumer>>,
+    /// What is told here, public and private.
     sources: Vec<Arc<dyn Source>>,
     read_models: Vec<Arc<dyn ReadModel>>,
     relays: Vec<(&'static str, &'static str)>,
 }
 
-impl Shop {
-    /// Has the caches hear what changes, until `stop`. A carrier that is away for long is not waited for: until it is back what is in
-    /// memory is as old as it may become, and no older.
-    ///
-    /// # Errors
-    /// When a source cannot be read now.
-    pub async fn start_caches(&self, stop: CancellationToken) -> Result<(), BusError> {
-        let (bus, cache) = (self.bus.clone(), self.product_cache.clone());
-        let mut hearing = tokio::spawn(async move {
-            let told = bus.broadcast(catalog_api::NAME, stop).await?;
-            tokio::spawn(cache.listen(told, CachedCatalog::heard));
-            Ok(())
-        });
-        match tokio::time::timeout(CACHES_HEAR, &mut hearing).await {
-            Ok(heard) => heard.unwrap_or(Ok(())),
-            Err(_) => {
-                tracing::warn!("the caches do not hear yet what changes");
-                Ok(())
-            }
-        }
-    }
-
-    /// After a restore: what was done outside since the copy was made is looked up, as far as it is of what the copy knows.
-    ///
-    /// # Errors
-    /// As any statement.
-    pub async fn look_outside(&self) -> Result<(), StoreError> {
-        let payments = match self.payments.look_at_all().await {
-            Answer::Done(payments) => payments,
-            other => return Err(StoreError::Unavailable(format!("{other:?}"))),
-        };
-        tracing::warn!(payments, "a restored database: what was given back is looked up at the gateway");
-        Ok(())
-    }
-
-    /// After a restore: what is in the topics was told, in part, by what is no more.
-    ///
-    /// # Errors
-    /// When the carrier cannot do it now.
-    pub async fn recover_topics(&self) -> Result<(), String> {
-        match &self.topics {
-            Some(topics) => topics.recover_all().await,
-            None => Ok(()),
-        }
-    }
-
-    /// Every cache, by what it keeps.
-    #[must_use]
-    pub fn caches(&self) -> BTreeMap<&'static str, CacheCounts> {
-        BTreeMap::from([("products", self.product_cache.counts())])
-    }
-
-    /// Everybody who hears something.
-    #[must_use]
-    pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
-        self.consumers.clone()
-    }
-
-    /// Every view that can be rebuilt.
-    #[must_use]
-    pub fn read_models(&self) -> &[Arc<dyn ReadModel>] {
-        &self.read_models
-    }
-
-    /// What brings events to the carrier: each group with the source it is of.
-    #[must_use]
-    pub fn relays(&self) -> &[(&'static str, &'static str)] {
-        &self.relays
-    }
-
-    /// What a module tells.
-    #[must_use]
-    pub fn source(&self, module: &str) -> Option<Arc<dyn Source>> {
-        self.sources.iter().find(|source| source.name() == module).cloned()
-    }
+/// Whom the saga asks.
+#[derive(Clone)]
+pub struct Participants {
+    /// Keeps stock.
+    pub inventory: Arc<dyn Inventory>,
+    /// Holds and takes money.
+    pub payments: Arc<dyn Payments>,
+    /// Sends parcels.
+    pub shipping: Arc<dyn Shipping>,
 }
 
 /// The parts that a shop is wired of, as far as another composition root may want others: the lab's takes a
 /// guarantee out to show what it was for.
 pub struct Parts {
     /// Whom the saga asks.
-    pub ports: Ports,
+    pub ports: Participants,
     /// What is sold, as it is stored: a cache stands before it.
     pub catalog: Arc<dyn Catalog>,
     /// Who hears what others tell; each belongs to the module whose store it works in.
     pub consumers: Vec<Arc<dyn Consumer>>,
-    /// What each module tells, as the bus carries it.
+    /// What each module that is here tells, as the bus carries it.
     pub sources: Vec<Arc<dyn Source>>,
 }
 
@@ -271,53 +171,38 @@ pub struct Settings {
     pub mail_server: Option<MailServer>,
     /// After how long an order that is not ended is called late.
     pub late: Duration,
-    /// Which modules are elsewhere.
-    pub elsewhere: Elsewhere,
-    /// The way to inventory, where it is one of them.
-    pub inventory: Option<Arc<HttpInventory>>,
-    /// What carries their events, if not the database itself.
-    pub kafka: Option<KafkaConfig>,
+    /// The modules that are elsewhere.
+    pub there: There,
+    /// What carries events, if not the database itself.
+    pub kafka: Option<Brokers>,
 }
 
-/// Inventory, here or elsewhere, and what works for it in this process.
-struct StockRoom {
-    inventory: Arc<dyn Inventory>,
-    keeping: Arc<dyn StockKeeping>,
-    facts: Arc<dyn StockFacts>,
-    consumers: Vec<Arc<dyn Consumer>>,
-    read_models: Vec<Arc<dyn ReadModel>>,
-    reconcilers: Vec<Reconciler>,
+/// The modules that are elsewhere.
+pub struct There {
+    /// The way to each.
+    pub ways: BTreeMap<&'static str, PortClient>,
+    /// What they tell, as it is heard from there.
+    pub heard: Vec<Arc<dyn Source>>,
+    /// Changes when one of them answers again after a while without.
+    pub answers_again: watch::Receiver<u64>,
+    /// For what is answered in their place.
+    pub clock: Arc<dyn Clock>,
 }
 
-impl StockRoom {
-    fn elsewhere(way: Arc<HttpInventory>) -> Self {
-        Self {
-            inventory: way.clone(),
-            keeping: way.clone(),
-            facts: way,
-            consumers: Vec::new(),
-            read_models: Vec::new(),
-            reconcilers: Vec::new(),
-        }
-    }
+/// A module as it is asked, and what works for it, if it is here.
+type Part<P> = (P, Option<Module>);
 
-    #[cfg(feature = "inventory")]
-    fn here(stores: &Stores) -> Self {
-        let inventory = inventory_core::Inventory::new(stores.of(inventory_api::NAME));
-        Self {
-            consumers: vec![Arc::new(inventory_core::OrdersConsumer::new(inventory.store().clone()))],
-            read_models: vec![Arc::new(inventory_core::PublicStock::new(inventory.store().clone()))],
-            reconcilers: vec![expiry(&inventory)],
-            inventory: inventory.clone(),
-            keeping: inventory.clone(),
-            facts: inventory,
-        }
-    }
-
-    #[cfg(not(feature = "inventory"))]
-    fn here(_: &Stores) -> Self {
-        unreachable!("a start without inventory is refused")
-    }
+/// A module that is neither here nor elsewhere.
+#[cfg(not(all(
+    feature = "catalog",
+    feature = "inventory",
+    feature = "payments",
+    feature = "shipping",
+    feature = "orders",
+    feature = "notifications"
+)))]
+fn nowhere<P>(_: P) -> ! {
+    unreachable!("such a start is refused")
 }
 
 /// Wires the shop; with it comes what runs by itself. With a `fault_book`, the saga reaches inventory over a bad line.
@@ -325,69 +210,54 @@ impl StockRoom {
 pub fn compose(
     stores: &Stores,
     outside: &Outside,
-    settings: Settings,
+    mut settings: Settings,
     fault_book: Option<Arc<FaultBook>>,
     instance: Uuid,
     swap: Swap,
 ) -> (Shop, Vec<Module>) {
-    let callee = |at: &str, secret: &str| Callee { soft_wait: SOFT_WAIT, ..Callee::new(at, secret) };
-    let gateway = callee(&outside.address, &outside.secret);
-    let carrier = callee(&outside.carrier.0, &outside.carrier.1);
-    let catalog = catalog_core::Catalog::new(stores.of(catalog_api::NAME));
-    let answers_again = settings.inventory.as_ref().map(|way| way.0.closed());
-    let stock_room = match settings.inventory {
-        Some(way) => StockRoom::elsewhere(way),
-        None => StockRoom::here(stores),
-    };
-    let payments = payments_core::Payments::new(stores.of(payments_api::NAME), gateway);
-    let shipping = shipping_core::Shipping::new(stores.of(shipping_api::NAME), carrier);
-    let notifications = notifications_core::Notifications::new(stores.of(notifications_api::NAME));
-    let (mails, is_sent) = (notifications.store().clone(), settings.mail_server.is_some());
-    let read_models = read_models(&stores.of(orders_api::NAME), stock_room.read_models);
+    let mut there = settings.there;
+    let gateway = Callee::new(&outside.address, outside.secret.as_str());
+    let carrier = Callee::new(&outside.carrier.0, outside.carrier.1.as_str());
+    let (catalog, catalog_here) = catalog(stores, &mut there);
+    let (inventory, inventory_here) = inventory(stores, &mut there);
+    let (payments, payments_here) = payments(stores, &mut there, gateway);
+    let (shipping, shipping_here) = shipping(stores, &mut there, carrier);
+    let mails = (settings.mail_server.take(), settings.late);
+    let (notifications, notifications_here) = notifications(stores, &mut there, mails);
     let reached: Arc<dyn Inventory> = match fault_book {
-        Some(book) => Arc::new(FaultyInventory::new(stock_room.inventory.clone(), book)),
-        None => stock_room.inventory.clone(),
+        Some(book) => Arc::new(FaultyInventory::new(inventory.inventory.clone(), book)),
+        None => inventory.inventory.clone(),
     };
-    let parts = swap(Parts {
-        ports: Ports { inventory: reached, payments: payments.clone(), shipping: shipping.clone() },
-        catalog,
-        consumers: (consumers(shipping.store(), &mails, is_sent).into_iter())
-            .chain(stock_room.consumers)
-            .chain(read_models.iter().map(|model| Arc::new(Feed::new(model.clone())) as Arc<dyn Consumer>))
-            .collect(),
-        sources: sources(stores, &settings.elsewhere),
-    });
-    let product_cache = Arc::new(ProductCache::new(CacheLimits::default(), CachedCatalog::bytes));
-    let catalog = CachedCatalog::new(parts.catalog.clone(), product_cache.clone());
-    let orders = orders_core::Orders::new(stores.of(orders_api::NAME), catalog.clone());
-    let config = DriveConfig { hold: settings.hold, batches: BATCHES, ..DriveConfig::default() };
-    let mut reconcilers = vec![
-        saga(orders.saga(parts.ports.clone(), config), answers_again),
-        outbound(payments.intents()),
-        outbound(payments.refund_intents()),
-        outbound(payments.looks()),
-        outbound(shipping.intents()),
-        parcel_tracking(&shipping),
-        late_orders(mails, settings.late, is_sent),
-    ];
-    reconcilers.extend(stock_room.reconcilers);
-    reconcilers.extend(settings.mail_server.map(|server| mail(&notifications, server)));
-    let mut modules = modules(stores, &parts, reconcilers, &settings.elsewhere);
-    let (bus, topics) = carried(&mut modules, &parts, settings.kafka.as_ref(), instance);
-    let relays =
-        modules.iter().filter_map(|module| Some((module.relaying.as_ref()?.group, module.source.name())));
+    let here = [catalog_here, inventory_here, notifications_here, orders_here(stores, &there)];
+    let here = here.into_iter().chain([payments_here, shipping_here]).flatten();
+    let mut modules: Vec<Module> = here.collect();
+    let read_models = modules.iter().flat_map(|module| module.read_models.clone()).collect();
+    let consumers = modules.iter().flat_map(|module| module.consumers.clone()).collect();
+    let sources = told(&modules);
+    let (payments_port, shipping_port) = (payments.payments.clone(), shipping.shipping.clone());
+    let ports = Participants { inventory: reached, payments: payments_port, shipping: shipping_port };
+    let parts = swap(Parts { ports, catalog, consumers, sources });
+    given_back(&mut modules, &parts);
+    let (catalog, product_cache) = CachedCatalog::new(parts.catalog.clone());
+    let asked = (catalog.clone() as _, parts.ports.clone(), settings.hold);
+    let (orders, orders_signal, saga) = orders(stores, &mut there, asked);
+    let of_orders = modules.iter_mut().find(|module| module.schema.name == orders_api::NAME);
+    if let Some((module, saga)) = of_orders.zip(saga) {
+        module.reconcilers.push(saga);
+    }
+    let (bus, topics) = carried(&mut modules, &parts, there.heard, settings.kafka.as_ref(), instance);
+    let relays = modules.iter().filter_map(|it| Some((it.relaying.as_ref()?.group, it.source.name())));
     let relays = relays.collect();
     let Parts { consumers, sources, .. } = parts;
     (
         Shop {
             catalog,
             product_cache,
-            orders,
-            inventory: stock_room.inventory,
-            stock_keeping: stock_room.keeping,
-            stock_facts: stock_room.facts,
+            inventory,
             payments,
             shipping,
+            orders,
+            orders_signal,
             notifications,
             bus,
             topics,
@@ -400,16 +270,124 @@ pub fn compose(
     )
 }
 
+fn catalog(stores: &Stores, there: &mut There) -> Part<Arc<dyn Catalog>> {
+    match there.ways.remove(catalog_api::NAME) {
+        Some(way) => (Arc::new(HttpCatalog(way)), None),
+        #[cfg(feature = "catalog")]
+        None => here::catalog(stores.of(catalog_api::NAME)),
+        #[cfg(not(feature = "catalog"))]
+        None => nowhere(stores),
+    }
+}
+
+fn inventory(stores: &Stores, there: &mut There) -> Part<inventory_http::Served> {
+    use inventory_http::{HttpInventory, Served};
+    match there.ways.remove(inventory_api::NAME) {
+        Some(way) => (Served::by(Arc::new(HttpInventory(way))), None),
+        #[cfg(feature = "inventory")]
+        None => here::inventory(stores.of(inventory_api::NAME)),
+        #[cfg(not(feature = "inventory"))]
+        None => nowhere(stores),
+    }
+}
+
+fn payments(stores: &Stores, there: &mut There, gateway: Callee) -> Part<payments_http::Served> {
+    use payments_http::{HttpPayments, Served};
+    match there.ways.remove(payments_api::NAME) {
+        Some(way) => (Served::by(Arc::new(HttpPayments(way))), None),
+        #[cfg(feature = "payments")]
+        None => here::payments(stores.of(payments_api::NAME), gateway),
+        #[cfg(not(feature = "payments"))]
+        None => nowhere((stores, gateway)),
+    }
+}
+
+fn shipping(stores: &Stores, there: &mut There, carrier: Callee) -> Part<shipping_http::Served> {
+    use shipping_http::{HttpShipping, Served};
+    match there.ways.remove(shipping_api::NAME) {
+        Some(client) => (Served::by(Arc::new(HttpShipping { client, clock: there.clock.clone() })), None),
+        #[cfg(feature = "shipping")]
+        None => here::shipping(stores.of(shipping_api::NAME), carrier),
+        #[cfg(not(feature = "shipping"))]
+        None => nowhere((stores, carrier)),
+    }
+}
+
+fn notifications(
+    stores: &Stores,
+    there: &mut There,
+    (mail_server, late): (Option<MailServer>, Duration),
+) -> Part<notifications_http::Served> {
+    use notifications_http::{HttpNotifications, Served};
+    match there.ways.remove(notifications_api::NAME) {
+        Some(way) => (Served::by(Arc::new(HttpNotifications(way))), None),
+        #[cfg(feature = "notifications")]
+        None => here::notifications(stores.of(notifications_api::NAME), mail_server, late),
+        #[cfg(not(feature = "notifications"))]
+        None => nowhere((stores, mail_server, late)),
+    }
+}
+
+fn orders_here(stores: &Stores, there: &There) -> Option<Module> {
+    match there.ways.get(orders_api::NAME) {
+        Some(_) => None,
+        #[cfg(feature = "orders")]
+        None => Some(here::orders(stores.of(orders_api::NAME))),
+        #[cfg(not(feature = "orders"))]
+        None => nowhere(stores),
+    }
+}
+
+/// With what is raised after their commits, and what drives them, both only if they are here.
+fn orders(
+    stores: &Stores,
+    there: &mut There,
+    (catalog, asked, hold): (Arc<dyn Catalog>, Participants, Duration),
+) -> (orders_http::Served, Signal, Option<Reconciler>) {
+    use orders_http::{HttpOrders, Served};
+    match there.ways.remove(orders_api::NAME) {
+        Some(way) => (Served::by(Arc::new(HttpOrders(way))), Signal::default(), None),
+        #[cfg(feature = "orders")]
+        None => {
+            let (store, answers_again) = (stores.of(orders_api::NAME), there.answers_again.clone());
+            let (orders, signal, saga) = here::saga(store, catalog, asked, hold, answers_again);
+            (orders, signal, Some(saga))
+        }
+        #[cfg(not(feature = "orders"))]
+        None => nowhere((stores, catalog, asked, hold, &there.answers_again)),
+    }
+}
+
+/// What the modules tell, public and private.
+fn told(modules: &[Module]) -> Vec<Arc<dyn Source>> {
+    let told =
+        modules.iter().flat_map(|module| [std::slice::from_ref(&module.source), &module.private].concat());
+    told.collect()
+}
+
+/// Each module gets what is its own of parts that may have been swapped.
+fn given_back(modules: &mut [Module], parts: &Parts) {
+    for module in modules {
+        let is_own = |consumer: &&Arc<dyn Consumer>| consumer.store().schema() == module.schema.name;
+        module.consumers = parts.consumers.iter().filter(is_own).cloned().collect();
+        let told = parts.sources.iter().find(|source| source.name() == module.source.name());
+        module.source = told.unwrap_or(&module.source).clone();
+    }
+}
+
 /// What carries the modules' events; with it each gets what brings its own there.
 fn carried(
     modules: &mut [Module],
     parts: &Parts,
-    kafka: Option<&KafkaConfig>,
+    others: Vec<Arc<dyn Source>>,
+    brokers: Option<&Brokers>,
     instance: Uuid,
 ) -> (Arc<dyn Bus>, Option<Arc<dyn Topics>>) {
-    let public = modules.iter().map(|module| (module.source.name(), module.store.clone())).collect();
-    let told = Told { sources: parts.sources.clone(), public, consumers: parts.consumers.clone() };
-    let Carrier { bus, relaying, topics } = carrier::carrier(told, kafka, instance);
+    let own: Vec<_> = modules.iter().map(|module| (module.source.clone(), module.store.clone())).collect();
+    let is_own = |source: &&Arc<dyn Source>| own.iter().any(|(own, _)| own.name() == source.name());
+    let private = parts.sources.iter().filter(|source| !is_own(source)).cloned().collect();
+    let told = Told { own, private, others, consumers: parts.consumers.clone() };
+    let Carriage { bus, relaying, topics } = carriage(told, brokers, instance);
     for (source, relaying) in relaying {
         if let Some(module) = modules.iter_mut().find(|module| module.source.name() == source) {
             module.relaying = Some(relaying);
@@ -418,100 +396,12 @@ fn carried(
     (bus, topics)
 }
 
-/// Who hears what others tell, of the modules that are always here.
-fn consumers(parcels: &Store, mails: &Store, is_sent: bool) -> [Arc<dyn Consumer>; 4] {
-    [
-        Arc::new(notifications_core::OrdersConsumer::new(mails.clone(), is_sent)),
-        Arc::new(shipping_core::OrdersConsumer::new(parcels.clone())),
-        Arc::new(notifications_core::NewsConsumer::of_refunds(mails.clone(), is_sent)),
-        Arc::new(notifications_core::NewsConsumer::of_deliveries(mails.clone(), is_sent)),
-    ]
-}
-
-/// The views that can be folded again.
-fn read_models(orders: &Store, stock: Vec<Arc<dyn ReadModel>>) -> Vec<Arc<dyn ReadModel>> {
-    let list: Arc<dyn ReadModel> = Arc::new(orders_core::OrderList::new(orders.clone()));
-    let sales: Arc<dyn ReadModel> = Arc::new(orders_core::SalesByHour::new(orders.clone()));
-    stock.into_iter().chain([list, sales]).collect()
-}
-
-/// Each module's outbox, in the order of [`schemas`]; orders tell from their event table, and their own read models hear all of it.
-fn sources(stores: &Stores, elsewhere: &Elsewhere) -> Vec<Arc<dyn Source>> {
-    let source = |schema: Schema| -> Arc<dyn Source> {
-        match schema.name {
-            orders_api::NAME => Arc::new(orders_core::OrdersSource::new(stores.of(schema.name))),
-            name => Arc::new(OutboxSource::new(stores.of(name))),
-        }
-    };
-    let history: Arc<dyn Source> = Arc::new(orders_core::OrdersSource::history(stores.of(orders_api::NAME)));
-    schemas(elsewhere).into_iter().map(source).chain([history]).collect()
-}
-
-/// Every module with its part of what tells, hears and runs by itself.
-fn modules(
-    stores: &Stores,
-    parts: &Parts,
-    reconcilers: Vec<Reconciler>,
-    elsewhere: &Elsewhere,
-) -> Vec<Module> {
-    let mut modules: Vec<Module> = schemas(elsewhere)
-        .into_iter()
-        .zip(&parts.sources)
-        .map(|(schema, source)| Module {
-            store: stores.of(schema.name),
-            consumers: parts
-                .consumers
-                .iter()
-                .filter(|c| c.store().schema() == schema.name)
-                .cloned()
-                .collect(),
-            source: source.clone(),
-            relaying: None,
-            reconcilers: Vec::new(),
-            schema,
-        })
-        .collect();
-    for reconciler in reconcilers {
-        let of = |module: &&mut Module| reconciler.group.split('.').next() == Some(module.schema.name);
-        if let Some(module) = modules.iter_mut().find(of) {
-            module.reconcilers.push(reconciler);
-        }
+/// Brokers, where some are named; else the outboxes themselves.
+fn carriage(told: Told, brokers: Option<&Brokers>, instance: Uuid) -> Carriage {
+    match brokers {
+        #[cfg(feature = "kafka")]
+        Some(brokers) => banyan_kafka::carriage(told, brokers, instance),
+        // Without Kafka in the program none can be named.
+        _ => Carriage::local(told, instance),
     }
-    modules
-}
-
-/// Whose orders wait for a module that is elsewhere are woken when that answers again.
-fn saga(saga: orders_core::SagaReconciler, answers_again: Option<watch::Receiver<u64>>) -> Reconciler {
-    let saga = match answers_again {
-        Some(answers_again) => saga.woken_by(answers_again),
-        None => saga,
-    };
-    Reconciler::new(orders_core::SagaReconciler::<orders_core::PostgresLog>::GROUP, |held, stop| {
-        saga.run(held, stop)
-    })
-}
-
-#[cfg(feature = "inventory")]
-fn expiry(inventory: &inventory_core::Inventory) -> Reconciler {
-    let reconciler = inventory_core::ExpiryReconciler::new(inventory.store().clone());
-    Reconciler::new(inventory_core::GROUP, |held, stop| reconciler.run(held, stop))
-}
-
-fn late_orders(store: Store, late: Duration, is_sent: bool) -> Reconciler {
-    let reconciler = notifications_core::DelayedReconciler::new(store, late, is_sent);
-    Reconciler::new(notifications_core::DELAYED_GROUP, |held, stop| reconciler.run(held, stop))
-}
-
-fn mail(notifications: &Arc<notifications_core::Notifications>, server: MailServer) -> Reconciler {
-    let reconciler = notifications_core::SendReconciler::new(notifications.clone(), server);
-    Reconciler::new(notifications_core::MAIL_GROUP, |held, stop| reconciler.run(held, stop))
-}
-
-fn outbound(reconciler: outbound::Reconciler) -> Reconciler {
-    Reconciler::new(reconciler.group(), |held, stop| reconciler.run(held, stop))
-}
-
-fn parcel_tracking(shipping: &shipping_core::Shipping) -> Reconciler {
-    let reconciler = shipping_core::TrackingReconciler::new(shipping);
-    Reconciler::new(shipping_core::TRACK_GROUP, |held, stop| reconciler.run(held, stop))
 }

@@ -1,8 +1,13 @@
 //! What a shop is told at start, parsed whole before anything starts.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use banyan_net::identity::{OidcConfig, RatePerSecond};
+use banyan_bus::Brokers;
+use banyan_net::{
+    call::Location,
+    identity::{OidcConfig, RatePerSecond},
+    port::Callers,
+};
 use banyan_store::sqlx::postgres::PgConnectOptions;
 
 /// A running shop's settings.
@@ -42,66 +47,32 @@ pub struct Config {
     pub rates: Rates,
     /// Modules that are processes of their own.
     pub elsewhere: Elsewhere,
+    /// They have databases of their own, and share none with this shop.
+    pub own_databases: bool,
     /// What carries the modules' events; without, they are read where they are written.
-    pub kafka: Option<KafkaConfig>,
+    pub kafka: Option<Brokers>,
+    /// What calls of other processes are signed with; in the data folder unless it is named.
+    pub service_key: Option<PathBuf>,
+    /// Where other processes ask the modules that are here.
+    pub service_port: Option<ServicePort>,
 }
 
-/// Modules that are processes of their own, on the same database: where.
-#[derive(Clone, Debug, Default)]
-pub struct Elsewhere {
-    /// Inventory.
-    pub inventory: Option<Addresses>,
+/// Modules that are processes of their own: where each is.
+pub type Elsewhere = BTreeMap<&'static str, Location>;
+
+/// Where other processes ask modules, and who they may be.
+#[derive(Clone)]
+pub struct ServicePort {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Who, at whichever module.
+    pub callers: Callers,
 }
 
-/// Where the instances of a module are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Addresses {
-    /// At these base addresses.
-    Fixed(Vec<String>),
-    /// At whatever the name resolves to, at that port.
-    Dns(String, u16),
-}
-
-impl Elsewhere {
-    /// The modules' names.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.inventory.iter().map(|_| inventory_api::NAME)
+impl std::fmt::Debug for ServicePort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServicePort").field("listen", &self.listen).finish_non_exhaustive()
     }
-
-    /// Whether this module is one of them.
-    #[must_use]
-    pub fn has(&self, module: &str) -> bool {
-        self.names().any(|name| name == module)
-    }
-}
-
-impl std::str::FromStr for Addresses {
-    type Err = String;
-
-    /// `http://HOST:PORT`, several joined by commas; or `dns://HOST:PORT`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let no_port = || format!("{text} is no dns://HOST:PORT");
-        if let Some(name) = text.strip_prefix("dns://") {
-            let (host, port) = name.rsplit_once(':').ok_or_else(no_port)?;
-            return Ok(Self::Dns(host.to_owned(), port.parse().map_err(|_| no_port())?));
-        }
-        let address = |one: &str| match one.trim().parse::<reqwest::Url>() {
-            Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(one.trim().to_owned()),
-            _ => Err(format!("{one} is no http://HOST:PORT")),
-        };
-        text.split(',').map(address).collect::<Result<_, _>>().map(Self::Fixed)
-    }
-}
-
-/// Brokers of Apache Kafka, and the topics on them.
-#[derive(Clone, Debug)]
-pub struct KafkaConfig {
-    /// `HOST:PORT`, several with commas.
-    pub brokers: String,
-    /// What topics begin with.
-    pub prefix: String,
-    /// On how many brokers each topic is made.
-    pub replicas: u16,
 }
 
 /// How mails leave the house.

@@ -3,11 +3,9 @@
 mod admin;
 mod api;
 pub mod audit;
-mod carrier;
 pub mod cli;
 mod compose;
 pub mod config;
-mod elsewhere;
 mod faults;
 mod observe;
 mod place;
@@ -15,4 +13,4 @@ pub mod replay;
 pub mod shop;
 mod staff_log;
 
-pub use compose::{Parts, Swap};
+pub use compose::{Participants, Parts, Swap};

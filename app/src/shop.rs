@@ -2,21 +2,21 @@
 
 mod database;
 mod outside;
+mod ports;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use banyan_host::{Metrics, MetricsError, Work};
+use banyan_host::{Metrics, MetricsError, Ways, Work};
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
     Identity, Keys, ServerLimits, TokenError, WebhookSecrets,
     identity::{Limits, Oidc},
-    port::{CheckError, ServiceKey},
+    port::{CheckError, PortClient},
 };
 use banyan_postgres::{Cluster, StopMode};
 use banyan_store::{Store, StoreError};
 use futures::future::join_all;
-use inventory_http::HttpInventory;
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
@@ -26,9 +26,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     api::{self, Api, Coalescer, Cursors, Streams, Webhooks},
-    compose::{self, MailServer, MailServerError, Settings, Shop, Stores, Swap},
+    compose::{self, Settings, Shop, Stores, Swap, There},
     config::Config,
-    elsewhere,
     faults::FaultBook,
     observe::Observer,
     place::{Place, PlaceError, Running},
@@ -68,14 +67,17 @@ pub enum StartError {
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The mail server.
-    #[error(transparent)]
-    Mail(#[from] MailServerError),
+    #[error("mails: {0}")]
+    Mail(String),
     /// Metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     /// An HTTP client.
     #[error("no HTTP client can be made: {0}")]
     Client(#[from] reqwest::Error),
+    /// The way to a module that is elsewhere.
+    #[error("{0}")]
+    Way(String),
     /// The sandbox.
     #[error("the sandbox did not start: {0}")]
     Sandbox(String),
@@ -122,31 +124,31 @@ impl RunningShop {
         let (secrets, instance) = (place.secrets()?, place.instance()?);
         let client = banyan_net::client().build()?;
         let metrics = Metrics::start("banyan")?;
-        let mail = config.mail.as_ref().map(|mail| MailServer::new(&mail.url, &mail.from));
-        let mail_server = mail.transpose()?;
+        let mail_server =
+            config.mail.as_ref().map(compose::mail_server).transpose().map_err(StartError::Mail)?;
         let oidc = config.oidc.clone().map(Oidc::new).transpose()?;
         let cursors = Cursors::new(keys.clone());
         let identity = Identity::new(keys, oidc, Limits::new(config.rates.principal, config.rates.address));
-        let (api_socket, admin_socket) = (listen(config.listen)?, listen(config.admin_listen)?);
+        let sockets = Sockets::open(&config)?;
         let database = Database::start(&config, &place);
-        let api_address = address(&api_socket);
-        let sandbox = Sandbox::start(&config, &place, &secrets, &api_address);
+        let running = sockets.running();
+        let sandbox = Sandbox::start(&config, &place, &secrets, &running.api);
         let (database, sandbox) = both(tokio::join!(database, sandbox)).await?;
         let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
         let (password, elsewhere) = (&config.database_password, &config.elsewhere);
         let stores = Stores::new(&database.administrator, password, config.pool, &clock, elsewhere);
-        let inventory = match prepared(&config, &place, (&database, &stores), &clock).await {
-            Ok(inventory) => inventory,
+        let stores = if config.own_databases { stores.apart() } else { stores };
+        let there = match prepared(&config, &place, (&database, &stores), &clock).await {
+            Ok(there) => there,
             Err(why) => {
                 let_go(Some(database), sandbox).await;
                 return Err(why);
             }
         };
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
-        let (elsewhere, kafka) = (config.elsewhere.clone(), config.kafka.clone());
-        let settings =
-            Settings { hold: config.hold, mail_server, late: config.late, elsewhere, inventory, kafka };
+        let (hold, late, kafka) = (config.hold, config.late, config.kafka.clone());
+        let settings = Settings { hold, mail_server, late, there, kafka };
         let (shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
@@ -156,7 +158,9 @@ impl RunningShop {
         }
         let work = Work::start(instance, &shop.bus, modules);
         let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());
-        let webhooks = Webhooks { gateway, payments: shop.payments.clone(), clock: clock.clone() };
+        let webhooks = Webhooks { gateway, payments: shop.payments.events.clone(), clock: clock.clone() };
+        let callers = config.service_port.map(|port| port.callers);
+        let services = callers.map(|callers| ports::router(&shop, &stores, &callers));
         let who = (identity.clone(), cursors);
         let api = public(&shop, &stores, who, webhooks, stop.clone());
         let observer =
@@ -165,11 +169,7 @@ impl RunningShop {
         let looks_at = (client, metrics, stores.edge());
         let who = (identity, stores.staff_log());
         let admin = Admin::new(who, shop, outside, fault_book, clock, work.counters().clone(), looks_at);
-        let mut servers = JoinSet::new();
-        let running =
-            Running { pid: std::process::id(), api: address(&api_socket), admin: address(&admin_socket) };
-        serve(&mut servers, api_socket, api::router(api), &stop);
-        serve(&mut servers, admin_socket, admin::router(admin), &stop);
+        let servers = sockets.serve(api::router(api), admin::router(admin), services, &stop);
         place.announce(&running)?;
         let stores = stores.all();
         Ok(Self { running, place, work, servers, stop, stores, database, sandbox, drain: config.drain })
@@ -224,44 +224,52 @@ async fn begin(
         shop.recover_topics().await.map_err(StartError::Topics)?;
         place.forget_restored()?;
     }
-    Ok(shop.start_caches(stop.clone()).await?)
+    Ok(banyan_bus::hear(&shop.bus, shop.hearing(), stop).await?)
 }
 
-/// All that is here, prepared; with it comes the way to what is not.
+/// All that is here, prepared; with it come the ways to what is not.
 async fn prepared(
     config: &Config,
     place: &Place,
     (database, stores): (&Database, &Stores),
     clock: &Arc<dyn Clock>,
-) -> Result<Option<Arc<HttpInventory>>, StartError> {
+) -> Result<There, StartError> {
     let connections = stores.connections(config.pool);
     database.prepare(&config.database_password, connections, &config.elsewhere).await?;
-    inventory_elsewhere(config, place, stores, clock).await
+    let is_somewhere =
+        |module: &&str| compose::IN_HERE.contains(module) || config.elsewhere.contains_key(module);
+    if let Some(module) = compose::MODULES.into_iter().find(|module| !is_somewhere(module)) {
+        return Err(StartError::Nowhere(module));
+    }
+    let key = config.service_key.clone().unwrap_or_else(|| place.path("service-key.pem"));
+    let ways = Ways::open(NAME, &key, clock.clone())?;
+    let answers_again = ways.answers_again();
+    let clock = clock.clone();
+    let mut there = There { ways: BTreeMap::new(), heard: Vec::new(), answers_again, clock };
+    for (&module, at) in &config.elsewhere {
+        let way = way(module, ways.to(module, at).map_err(StartError::Way)?, stores).await?;
+        there.ways.insert(module, way);
+        there.heard.push(ways.heard(module, at).map_err(StartError::Way)?);
+    }
+    Ok(there)
 }
 
-/// The way to inventory, where it is elsewhere. One that is there and writes another database ends the start; one that is not there
-/// yet is waited for by its orders.
-async fn inventory_elsewhere(
-    config: &Config,
-    place: &Place,
-    stores: &Stores,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Arc<HttpInventory>>, StartError> {
-    let Some(addresses) = &config.elsewhere.inventory else {
-        let is_here = cfg!(feature = "inventory");
-        return if is_here { Ok(None) } else { Err(StartError::Nowhere(inventory_api::NAME)) };
-    };
-    let key = ServiceKey::open(elsewhere::NAME, &place.path("service-key.pem"), clock.clone())?;
-    let shared = stores.shared(inventory_api::NAME);
-    let way = elsewhere::inventory(addresses, &Arc::new(key), shared)?;
-    match way.0.check_database().await {
-        Ok(()) => Ok(Some(way)),
-        Err(CheckError::Other(why)) => Err(StartError::OtherDatabase(inventory_api::NAME, why)),
+/// What this shop is called by those whom it calls.
+const NAME: &str = "shop";
+
+/// The way to a module. One that is there and writes another database than the one that it should share ends the start; one that is
+/// not there yet is waited for by those who ask it.
+async fn way(module: &'static str, way: PortClient, stores: &Stores) -> Result<PortClient, StartError> {
+    let Some(store) = stores.shared(module) else { return Ok(way) };
+    let way = way.sharing(Arc::new(store));
+    match way.check_database().await {
+        Ok(()) => {}
+        Err(CheckError::Other(why)) => return Err(StartError::OtherDatabase(module, why)),
         Err(CheckError::NotNow(why)) => {
-            tracing::warn!(why, "inventory does not answer yet; its orders wait");
-            Ok(Some(way))
+            tracing::warn!(module, why, correlation = "", "it does not answer yet; who asks it waits");
         }
     }
+    Ok(way)
 }
 
 /// What the public API's handlers work with.
@@ -277,15 +285,15 @@ fn public(
         cursors,
         webhooks,
         staff_log: stores.staff_log(),
-        coalescer: Coalescer::start(shop.orders.clone()),
-        orders_signal: shop.orders.signal(),
-        orders: shop.orders.clone(),
+        coalescer: Coalescer::start(shop.orders.orders.clone()),
+        orders_signal: shop.orders_signal.clone(),
+        orders: shop.orders.orders.clone(),
         catalog: shop.catalog.clone(),
-        inventory: shop.inventory.clone(),
-        stock_keeping: shop.stock_keeping.clone(),
-        refunds: shop.payments.clone(),
-        parcels: shop.shipping.clone(),
-        notifications: shop.notifications.clone(),
+        inventory: shop.inventory.inventory.clone(),
+        stock_keeping: shop.inventory.keeping.clone(),
+        refunds: shop.payments.refunds.clone(),
+        parcels: shop.shipping.parcels.clone(),
+        notifications: shop.notifications.notifications.clone(),
         streams: Streams::default(),
         stop,
     }
@@ -337,11 +345,32 @@ fn address(listener: &TcpListener) -> String {
     listener.local_addr().map(|address| format!("http://{address}")).unwrap_or_default()
 }
 
-fn serve(
-    servers: &mut JoinSet<std::io::Result<()>>,
-    listener: TcpListener,
-    router: Router,
-    stop: &CancellationToken,
-) {
-    servers.spawn(banyan_net::serve(listener, router, ServerLimits::default(), stop.clone()));
+/// Where the shop listens, before it does.
+struct Sockets {
+    api: TcpListener,
+    admin: TcpListener,
+    service: Option<TcpListener>,
+}
+
+impl Sockets {
+    fn open(config: &Config) -> Result<Self, StartError> {
+        let service = config.service_port.as_ref().map(|port| listen(port.listen)).transpose()?;
+        Ok(Self { api: listen(config.listen)?, admin: listen(config.admin_listen)?, service })
+    }
+
+    fn running(&self) -> Running {
+        Running { pid: std::process::id(), api: address(&self.api), admin: address(&self.admin) }
+    }
+
+    fn serve(
+        self,
+        api: Router,
+        admin: Router,
+        service: Option<Router>,
+        stop: &CancellationToken,
+    ) -> JoinSet<std::io::Result<()>> {
+        let all = [(self.api, api), (self.admin, admin)].into_iter().chain(self.service.zip(service));
+        let limits = ServerLimits::default();
+        all.map(|(listener, router)| banyan_net::serve(listener, router, limits, stop.clone())).collect()
+    }
 }

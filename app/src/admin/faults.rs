@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State, http::StatusCode};
 use banyan_kernel::OrderId;
 use banyan_net::Problem;
-use orders_api::OrderFacts as _;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,7 +53,7 @@ pub(super) async fn table(State(admin): State<Admin>) -> Result<Json<Table>, Pro
             table.set(&step, kind, orders.len() as u64, &orders);
         }
     }
-    for (step, refused) in told(admin.0.shop.orders.refusals().await)? {
+    for (step, refused) in told(admin.0.shop.orders.facts.refusals().await)? {
         table.set(&step, "refused", refused.count, &refused.orders);
     }
     Ok(Json(table))

@@ -7,7 +7,6 @@ use axum::{
 };
 use banyan_kernel::{Answer, CustomerId};
 use banyan_net::Problem;
-use notifications_api::Notifications;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,7 +27,7 @@ pub(super) async fn forget(
 ) -> Result<Json<Value>, Problem> {
     let wrong = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     let customer: CustomerId = customer.parse().map_err(|_| wrong("a customer is a UUID"))?;
-    match admin.0.shop.notifications.forget(customer).await {
+    match admin.0.shop.notifications.notifications.forget(customer).await {
         Answer::Done(forgotten) => {
             tracing::warn!(%customer, reason = why.reason.0, forgotten, "a person was forgotten");
             Ok(Json(json!({ "forgotten": forgotten })))

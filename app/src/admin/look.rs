@@ -7,8 +7,7 @@ use axum::{
 };
 use banyan_kernel::{Answer, OrderId};
 use banyan_net::Problem;
-use notifications_api::MailFacts as _;
-use orders_api::{OrderFacts as _, Orders, Settled, Why};
+use orders_api::{Settled, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,14 +43,14 @@ pub(super) async fn settled(
             "ask for at most 1000 orders",
         ));
     }
-    let orders = told(admin.0.shop.orders.settled(which.orders).await)?;
+    let orders = told(admin.0.shop.orders.facts.settled(which.orders).await)?;
     Ok(Json(AllSettled { orders }))
 }
 
 pub(super) async fn why(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<Why>, Problem> {
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_order", "there is no such order");
     let id = id.parse().map_err(|_| unknown())?;
-    match admin.0.shop.orders.why(id).await {
+    match admin.0.shop.orders.orders.why(id).await {
         Answer::Done(why) => Ok(Json(why)),
         Answer::Rejected(_) => Err(unknown()),
         other => Err(unavailable(&format!("{other:?}"))),
@@ -59,7 +58,7 @@ pub(super) async fn why(State(admin): State<Admin>, Path(id): Path<String>) -> R
 }
 
 pub(super) async fn stuck(State(admin): State<Admin>) -> Result<Json<Vec<Why>>, Problem> {
-    told(admin.0.shop.orders.stuck().await).map(Json)
+    told(admin.0.shop.orders.orders.stuck().await).map(Json)
 }
 
 pub(super) async fn audit(State(admin): State<Admin>) -> Result<Json<Audit>, Problem> {
@@ -75,7 +74,7 @@ pub(super) async fn caches(State(admin): State<Admin>) -> Json<Value> {
 }
 
 pub(super) async fn mails(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
-    let counts = told(admin.0.shop.notifications.counts().await)?;
+    let counts = told(admin.0.shop.notifications.facts.counts().await)?;
     Ok(Json(json!({ "mails": counts })))
 }
 

@@ -7,7 +7,7 @@ use axum::{
 };
 use banyan_kernel::{Answer, Context, OrderId, TraceParent};
 use banyan_net::{Principal, Problem};
-use orders_api::{OrderView, Orders, Resolution, refusals};
+use orders_api::{OrderView, Resolution, refusals};
 use serde::Deserialize;
 
 use super::{Admin, unavailable};
@@ -30,7 +30,7 @@ pub(super) async fn resolve(
     let unknown = || problem(StatusCode::NOT_FOUND, "unknown_order", "there is no such order".to_owned());
     let order: OrderId = id.parse().map_err(|_| unknown())?;
     let context = Context { actor: principal.0, trace: TraceParent::root(order.0) };
-    match admin.0.shop.orders.resolve(order, decision.how, decision.reason.0, context).await {
+    match admin.0.shop.orders.orders.resolve(order, decision.how, decision.reason.0, context).await {
         Answer::Done(view) => Ok(Json(view)),
         Answer::Rejected(refusal) if refusal.code == refusals::NOT_STUCK => {
             Err(problem(StatusCode::CONFLICT, &refusal.code, refusal.detail))

@@ -7,12 +7,13 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use banyan_bus::Topics;
 use banyan_net::{Principal, Problem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, unavailable};
-use crate::{api::body::Body, carrier::Topics};
+use crate::api::body::Body;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,11 +14,7 @@ use std::{
 };
 
 use banyan_kernel::{Answer, OrderId, Timestamp};
-use notifications_api::MailFacts as _;
-use orders_api::OrderFacts as _;
-use payments_api::PaymentFacts as _;
 use serde::{Deserialize, Serialize};
-use shipping_api::ShipmentFacts as _;
 use uuid::Uuid;
 
 use crate::{compose::Shop, config::Outside};
@@ -137,7 +133,7 @@ pub async fn run(
     let mut unplaced = BTreeSet::new();
     let mut next = Some(OrderId(Uuid::nil()));
     while let Some(after) = next {
-        next = read_now(shop.orders.page_end(after, CHUNK_ORDERS).await)?;
+        next = read_now(shop.orders.facts.page_end(after, CHUNK_ORDERS).await)?;
         let chunk = read(shop, &mut audit, after, next.unwrap_or(OrderId(Uuid::max()))).await?;
         // The book after the facts: what a module knows to be done is in it.
         if let Some(book) = &mut book {
@@ -162,9 +158,9 @@ pub async fn run(
             format!("the outside's book has a line of no order that could be ours: {line}"),
         );
     }
-    audit.summed("stock", "product ", told(shop.stock_facts.violations().await))?;
-    audit.summed("money", "", told(shop.payments.violations().await))?;
-    audit.summed("read-model", "", told(shop.orders.sales_violations().await))?;
+    audit.summed("stock", "product ", told(shop.inventory.facts.violations().await))?;
+    audit.summed("money", "", told(shop.payments.facts.violations().await))?;
+    audit.summed("read-model", "", told(shop.orders.facts.sales_violations().await))?;
     Ok(audit)
 }
 
@@ -234,7 +230,7 @@ async fn strangers(shop: &Shop, unplaced: BTreeSet<OrderId>) -> Result<Vec<Order
     let mut strangers: Vec<OrderId> = unplaced.into_iter().collect();
     let mut placed_since = HashSet::new();
     for chunk in strangers.chunks(CHUNK_ORDERS.into()) {
-        let settled = read_now(shop.orders.settled(chunk.to_vec()).await)?;
+        let settled = read_now(shop.orders.facts.settled(chunk.to_vec()).await)?;
         placed_since.extend(settled.into_iter().map(|order| order.id));
     }
     strangers.retain(|order| !placed_since.contains(order));
@@ -249,15 +245,15 @@ async fn gather(shop: &Shop, after: OrderId, upto: OrderId) -> Result<Vec<Facts>
     }
     let mut all = BTreeMap::new();
     let blinds = |check: &'static str| move |unread| (check, unread);
-    for fact in told(shop.orders.facts(after, upto).await).map_err(blinds("chain"))? {
+    for fact in told(shop.orders.facts.facts(after, upto).await).map_err(blinds("chain"))? {
         let facts = of(&mut all, fact.id);
         facts.order = Some(fact);
     }
     let (reservations, payments, shipments, mails) = tokio::try_join!(
-        async { told(shop.stock_facts.facts(after, upto).await).map_err(blinds("stock")) },
-        async { told(shop.payments.facts(after, upto).await).map_err(blinds("money")) },
-        async { told(shop.shipping.facts(after, upto).await).map_err(blinds("once")) },
-        async { told(shop.notifications.facts(after, upto).await).map_err(blinds("once")) },
+        async { told(shop.inventory.facts.facts(after, upto).await).map_err(blinds("stock")) },
+        async { told(shop.payments.facts.facts(after, upto).await).map_err(blinds("money")) },
+        async { told(shop.shipping.facts.facts(after, upto).await).map_err(blinds("once")) },
+        async { told(shop.notifications.facts.facts(after, upto).await).map_err(blinds("once")) },
     )?;
     for fact in reservations {
         let facts = of(&mut all, fact.order);

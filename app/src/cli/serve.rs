@@ -1,19 +1,65 @@
 //! `banyan serve`
 
-use std::{net::SocketAddr, num::NonZeroU32, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, process::ExitCode, time::Duration};
 
+use banyan_bus::Brokers;
 use banyan_host::StopSignals;
-use banyan_net::identity::{OidcConfig, RatePerSecond};
+use banyan_net::{
+    call::Location,
+    identity::{OidcConfig, RatePerSecond},
+    port::Callers,
+};
 use banyan_sandbox::{Profile, ProfileError};
 use banyan_store::sqlx::postgres::PgConnectOptions;
 use clap::Args;
 
 use super::Common;
 use crate::{
-    compose::{MailServer, Swap},
-    config::{Addresses, Config, Elsewhere, KafkaConfig, MailConfig, Outside, Rates},
+    compose::{self, Swap},
+    config::{Config, Elsewhere, MailConfig, Outside, Rates, ServicePort},
     shop::{RunningShop, StartError},
 };
+
+/// Modules that are processes of their own: `http://HOST:PORT`, several joined by commas, or `dns://HOST:PORT`. They must know the
+/// public half of this shop's `--service-key`, and their events come and go by `--kafka`.
+#[derive(Args, Clone)]
+struct ElsewhereArgs {
+    /// Where catalog is, if it is a process of its own: `http://HOST:PORT`, several joined by commas, or `dns://HOST:PORT`.
+    #[arg(long, env = "BANYAN_CATALOG", requires = "kafka", value_name = "ADDRESSES")]
+    catalog: Option<Location>,
+    /// Where inventory is.
+    #[arg(long, env = "BANYAN_INVENTORY", requires = "kafka", value_name = "ADDRESSES")]
+    inventory: Option<Location>,
+    /// Where payments are.
+    #[arg(long, env = "BANYAN_PAYMENTS", requires = "kafka", value_name = "ADDRESSES")]
+    payments: Option<Location>,
+    /// Where shipping is.
+    #[arg(long, env = "BANYAN_SHIPPING", requires = "kafka", value_name = "ADDRESSES")]
+    shipping: Option<Location>,
+    /// Where orders are.
+    #[arg(long, env = "BANYAN_ORDERS", requires = "kafka", value_name = "ADDRESSES")]
+    orders: Option<Location>,
+    /// Where notifications are.
+    #[arg(long, env = "BANYAN_NOTIFICATIONS", requires = "kafka", value_name = "ADDRESSES")]
+    notifications: Option<Location>,
+    /// Modules that are elsewhere have databases of their own; else each must be on this shop's, and one on another is not called.
+    #[arg(long, env = "BANYAN_OWN_DATABASES")]
+    own_databases: bool,
+}
+
+impl ElsewhereArgs {
+    fn all(&self) -> Elsewhere {
+        let all = [
+            (catalog_api::NAME, &self.catalog),
+            (inventory_api::NAME, &self.inventory),
+            (payments_api::NAME, &self.payments),
+            (shipping_api::NAME, &self.shipping),
+            (orders_api::NAME, &self.orders),
+            (notifications_api::NAME, &self.notifications),
+        ];
+        all.into_iter().filter_map(|(module, at)| Some((module, at.clone()?))).collect()
+    }
+}
 
 /// Where and how the shop runs.
 #[derive(Args, Clone)]
@@ -81,24 +127,29 @@ pub(crate) struct ServeArgs {
     /// Where its keys are (a JWK set): https, or http on loopback.
     #[arg(long, env = "BANYAN_OIDC_JWKS", requires = "oidc_issuer", value_name = "URL")]
     oidc_jwks: Option<String>,
-    /// Where inventory is, if it is a process of its own on the same database: `http://HOST:PORT`, several joined by commas, or
-    /// `dns://HOST:PORT`. It must know the key in the data folder's `service-key.pub.pem`.
-    #[arg(long, env = "BANYAN_INVENTORY", value_name = "ADDRESSES")]
-    inventory: Option<Addresses>,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
+    /// What this shop signs its calls of other processes with: an Ed25519 key, made at first, in the data folder unless it is named. Its
+    /// public half is beside it, in `.pub.pem`.
+    #[arg(long, env = "BANYAN_SERVICE_KEY", value_name = "FILE")]
+    service_key: Option<PathBuf>,
+    /// Where processes of their own ask the modules that are here, each under its name: `http://ADDRESS/orders`.
+    #[arg(long, env = "BANYAN_SERVICE_LISTEN", requires = "callers", value_name = "ADDRESS")]
+    service_listen: Option<SocketAddr>,
+    /// Who they are: `NAME=FILE`, several joined by commas; each file has the public half of the key that one signs with.
+    #[arg(long, env = "BANYAN_CALLERS", requires = "service_listen", value_name = "LIST")]
+    callers: Option<String>,
     /// Has these brokers of Apache Kafka carry what modules tell each other: `HOST:PORT`, several with commas. Needs a binary that was
     /// built with `--features kafka`.
     #[arg(long, env = "BANYAN_KAFKA", value_name = "BROKERS")]
     kafka: Option<String>,
     /// What topics on them begin with. Shops on one database have it in common, and others never.
-    #[arg(long, env = "BANYAN_KAFKA_PREFIX", default_value = "banyan", value_parser = topic_prefix)]
+    #[arg(long, env = "BANYAN_KAFKA_PREFIX", default_value = "banyan", value_parser = Brokers::prefix)]
     kafka_prefix: String,
     /// On how many brokers a topic is made that is missing.
     #[arg(long, env = "BANYAN_KAFKA_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
     kafka_replicas: u16,
 }
-
-/// Kafka allows 249 of a topic's name.
-const TOPIC_PREFIX_BYTES_MAX: usize = 100;
 
 impl ServeArgs {
     pub(crate) fn with_faults_allowed(self) -> Self {
@@ -134,25 +185,30 @@ impl ServeArgs {
                 principal: RatePerSecond(self.rate_principal),
                 address: RatePerSecond(self.rate_address),
             },
-            elsewhere: Elsewhere { inventory: self.inventory.clone() },
+            elsewhere: self.elsewhere.all(),
+            own_databases: self.elsewhere.own_databases,
+            service_key: self.service_key.clone(),
+            service_port: self.service_port()?,
             kafka: self.kafka()?,
         })
     }
 
-    fn kafka(&self) -> Result<Option<KafkaConfig>, String> {
-        let Some(brokers) = self.kafka.clone() else { return Ok(None) };
+    fn service_port(&self) -> Result<Option<ServicePort>, String> {
+        let Some((listen, callers)) = self.service_listen.zip(self.callers.as_ref()) else { return Ok(None) };
+        let callers = Callers::of("").listed(callers).map_err(|why| format!("--callers: {why}"))?;
+        Ok(Some(ServicePort { listen, callers }))
+    }
+
+    fn kafka(&self) -> Result<Option<Brokers>, String> {
+        let Some(addresses) = &self.kafka else { return Ok(None) };
         if !cfg!(feature = "kafka") {
             return Err(
                 "this banyan was built without Kafka: cargo build --release -p banyan --features kafka"
                     .to_owned(),
             );
         }
-        if let Some(wrong) = brokers.split(',').find(|broker| !is_broker(broker)) {
-            return Err(format!(
-                "--kafka names brokers as HOST:PORT, with commas between them, and not {wrong:?}"
-            ));
-        }
-        Ok(Some(KafkaConfig { brokers, prefix: self.kafka_prefix.clone(), replicas: self.kafka_replicas }))
+        let brokers = Brokers::new(addresses, &self.kafka_prefix, self.kafka_replicas);
+        brokers.map(Some).map_err(|why| format!("--kafka: {why}"))
     }
 
     fn mail(&self) -> Result<Option<MailConfig>, String> {
@@ -161,8 +217,14 @@ impl ServeArgs {
         if on_the_command_line && url.contains('@') {
             return Err("a password on the command line is everybody's: set BANYAN_SMTP_URL".to_owned());
         }
-        MailServer::new(&url, &from).map_err(|error| format!("--smtp-url and --mail-from: {error}"))?;
-        Ok(Some(MailConfig { url, from }))
+        if self.elsewhere.notifications.is_some() {
+            return Err(
+                "--smtp-url is for whoever sends mails: notifications, which are elsewhere".to_owned()
+            );
+        }
+        let mail = MailConfig { url, from };
+        compose::mail_server(&mail).map_err(|why| format!("--smtp-url and --mail-from: {why}"))?;
+        Ok(Some(mail))
     }
 
     fn oidc(&self) -> Result<Option<OidcConfig>, String> {
@@ -194,20 +256,6 @@ impl ServeArgs {
         let webhook_secrets = webhook_secrets.split(',').map(|secret| secret.trim().to_owned()).collect();
         Ok(Some(Outside { address: plain(url), secret, carrier, control, webhook_secrets }))
     }
-}
-
-fn is_broker(text: &str) -> bool {
-    let parts = text.rsplit_once(':');
-    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
-}
-
-/// A topic's name is the prefix, a dot, and a module's.
-fn topic_prefix(text: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let is_one = (1..=TOPIC_PREFIX_BYTES_MAX).contains(&text.len()) && text.chars().all(is_plain);
-    is_one
-        .then(|| text.to_owned())
-        .ok_or_else(|| "letters, digits, dots, _ and - make a topic's name, 100 at most".to_owned())
 }
 
 /// How to reach a database, and the password.

@@ -60,8 +60,8 @@ impl Observer {
         pools::look(&self.stores);
         self.caches();
         self.holder = horizon::look(&self.edge, self.holder).await?;
-        orders::look(&*self.shop.orders).await;
-        mails::look(&*self.shop.notifications).await;
+        orders::look(&*self.shop.orders.facts).await;
+        mails::look(&*self.shop.notifications.facts).await;
         for store in &self.stores {
             bus::look(store, self.instance).await?;
         }

@@ -37,20 +37,21 @@ const EDITS: [(&str, &str, &str); 12] = [
     ),
     (
         "app/src/compose.rs",
-        "    pub shipping: Arc<shipping_core::Shipping>,\n",
-        "    pub shipping: Arc<shipping_core::Shipping>,\n    /// Wishlist.\n    pub wishlist: Arc<wishlist_core::Wishlist>,\n",
+        "    pub shipping: shipping_http::Served,\n",
+        "    pub shipping: shipping_http::Served,\n    /// Wishlist.\n    pub wishlist: Arc<wishlist_core::Wishlist>,\n",
     ),
     (
         "app/src/compose.rs",
-        "    let catalog = catalog_core::Catalog::new(",
+        "    let (catalog, catalog_here) = catalog(",
         "    let wishlist = wishlist_core::Wishlist::new(stores.of(wishlist_api::NAME));\n    \
-         let catalog = catalog_core::Catalog::new(",
+         let wishlist_here = Module::new(wishlist_core::schema(), wishlist.store().clone())\n        \
+         .hears(wishlist_core::OrdersConsumer::new(wishlist.store().clone()));\n    \
+         let (catalog, catalog_here) = catalog(",
     ),
     (
         "app/src/compose.rs",
-        "            .chain(stock_room.consumers)\n",
-        "            .chain(stock_room.consumers)\n            \
-         .chain([Arc::new(wishlist_core::OrdersConsumer::new(wishlist.store().clone())) as Arc<dyn Consumer>])\n",
+        ".chain([payments_here, shipping_here])",
+        ".chain([payments_here, shipping_here, Some(wishlist_here)])",
     ),
     (
         "app/src/compose.rs",
@@ -76,8 +77,8 @@ const EDITS: [(&str, &str, &str); 12] = [
     ),
     (
         "app/src/shop.rs",
-        "        inventory: shop.inventory.clone(),\n",
-        "        inventory: shop.inventory.clone(),\n        wishlist: shop.wishlist.clone(),\n",
+        "        parcels: shop.shipping.parcels.clone(),\n",
+        "        parcels: shop.shipping.parcels.clone(),\n        wishlist: shop.wishlist.clone(),\n",
     ),
 ];
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use banyan::{Parts, Swap};
+use banyan::{Participants, Parts, Swap};
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{Answer, Command, Context, Envelope, OrderId, Sku};
 use banyan_store::{Locks, Store, StoreError, Write, sqlx};
@@ -20,7 +20,6 @@ use inventory_api::{
     StockLevel, StockReceived, StockReleased, StockReserved,
 };
 use orders_api::OrderShipped;
-use orders_core::Ports;
 use payments_api::{
     AuthorisePayment, CapturePayment, PaymentAuthorisedReply, PaymentCapturedReply, PaymentUndone, Payments,
     RefundPayment, VoidPayment,
@@ -73,8 +72,8 @@ fn without_public_count(parts: Parts) -> Parts {
 
 /// Who is asked to undo something says yes and does nothing.
 fn without_saga(parts: Parts) -> Parts {
-    let Ports { inventory, payments, shipping } = parts.ports;
-    let ports = Ports {
+    let Participants { inventory, payments, shipping } = parts.ports;
+    let ports = Participants {
         inventory: Arc::new(KeepsStock(inventory)),
         payments: Arc::new(KeepsMoney(payments)),
         shipping: Arc::new(KeepsParcels(shipping)),

@@ -1,4 +1,4 @@
-//! A module as a process of its own, on the database of a shop.
+//! A module as a process of its own.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{ShopClient, Stage, free_port, marked, process::Process, until};
+use super::{Stage, free_port, marked, process::Process, until};
 
 const OPEN: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
@@ -37,6 +37,14 @@ impl Addresses {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    pub(super) fn listen(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn admin_listen(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
+    }
+
     /// Where it is looked after.
     #[must_use]
     pub fn admin(&self) -> String {
@@ -58,24 +66,28 @@ pub struct ServiceProcess {
 }
 
 impl ServiceProcess {
-    /// Starts the service of a module on the shop's database, called by the shop, and returns when it is ready.
+    /// Starts the service of a module, and returns when it is ready.
     ///
     /// # Panics
     /// When it is not within a minute.
-    pub async fn start(stage: &Stage, module: &'static str, addresses: Addresses, shop: &ShopClient) -> Self {
-        let key = shop.data.join("service-key.pub.pem");
-        let env = [
-            ("BANYAN_LISTEN", format!("127.0.0.1:{}", addresses.port)),
-            ("BANYAN_ADMIN_LISTEN", format!("127.0.0.1:{}", addresses.admin)),
-            ("BANYAN_CALLERS", format!("shop={}", key.display())),
-            ("DATABASE_URL", shop.database_url()),
-        ];
+    pub(super) async fn start(
+        stage: &Stage,
+        module: &'static str,
+        addresses: Addresses,
+        env: Vec<(String, String)>,
+    ) -> Self {
         let program = super::program().with_file_name(format!("{module}-service"));
-        let (stage, log) = (stage.folder().to_owned(), stage.folder().join(format!("{module}.err")));
-        let env = env.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let stage = stage.folder().to_owned();
+        let log = stage.join(format!("{module}-{}.err", addresses.port));
         let mut service = Self { addresses, module, program, stage, log, env, child: None, process: None };
         service.restart().await;
         service
+    }
+
+    /// Whether its process runs.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.process.is_some_and(|process| process.lives())
     }
 
     /// Starts it again, on the same ports.

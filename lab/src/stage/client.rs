@@ -9,7 +9,7 @@ use std::{
 };
 
 use banyan_store::sqlx::{
-    PgPool,
+    self, AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use reqwest::Method;
@@ -245,8 +245,26 @@ impl ShopClient {
     /// When none runs.
     #[must_use]
     pub fn database_url(&self) -> String {
+        self.database_url_of("banyan")
+    }
+
+    /// The same of another database on that server.
+    ///
+    /// # Panics
+    /// When none runs.
+    #[must_use]
+    pub fn database_url_of(&self, database: &str) -> String {
         let (socket_dir, port) = self.socket();
-        format!("postgres://postgres@localhost:{port}/banyan?host={}", socket_dir.display())
+        format!("postgres://postgres@localhost:{port}/{database}?host={}", socket_dir.display())
+    }
+
+    /// Makes an empty database on the shop's private PostgreSQL, for a module that is elsewhere.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn create_database(&self, module: &'static str) {
+        let create = AssertSqlSafe(format!("create database {module}"));
+        sqlx::query(create).execute(&self.superuser_pool()).await.expect("a database of its own");
     }
 
     /// The outside world of this shop: its private sandbox.

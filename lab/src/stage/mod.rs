@@ -5,6 +5,7 @@
 //! a play can do nothing about it.
 
 mod alone;
+mod apart;
 mod book;
 mod client;
 mod leash;
@@ -22,6 +23,7 @@ use std::{
 };
 
 pub use alone::{Addresses, ServiceProcess};
+pub use apart::{Apart, Databases, MODULES, Plan};
 pub use book::{Effects, Outside};
 pub use client::{Answer, ShopClient};
 pub use load::{Sample, Wish, violations};

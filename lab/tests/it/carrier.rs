@@ -31,7 +31,7 @@ const SKUS: [&str; 3] = ["APPLE", "PEAR", "PLUM"];
 const SETTLE: Duration = Duration::from_secs(120);
 
 /// A broker; none where there is no Java, and the test says so.
-async fn broker() -> Option<Arc<Broker>> {
+pub(crate) async fn broker() -> Option<Arc<Broker>> {
     let started = tokio::task::spawn_blocking(Broker::start).await.expect("a broker starts");
     started.map_err(|why| eprintln!("passed over: {why}")).ok().map(Arc::new)
 }

@@ -1,13 +1,13 @@
 //! Inventory in a process of its own, on the database that it shares with the shop.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use banyan_lab::stage::{
-    Addresses, ServiceProcess, ShopClient, ShopOptions, ShopProcess, Stage, Wish, until,
-};
+use banyan_lab::stage::{Apart, Plan, ShopClient, ShopOptions, Stage, Wish, until};
 use banyan_store::sqlx;
 use serde_json::Value;
 use tokio::task::JoinSet;
+
+use crate::carrier::broker;
 
 const SETTLE: Duration = Duration::from_secs(120);
 const SKUS: [&str; 3] = ["APPLE", "PEAR", "PLUM"];
@@ -15,6 +15,7 @@ const CUSTOMERS: usize = 6;
 const EACH: usize = 50;
 const PLACED: &str = "select count(*) from orders.orders";
 const HELD: &str = "select count(*) from inventory.reservation where state = 'held'";
+const RECEIPTS: &str = "select count(*) from inventory.receipt";
 const OPEN: &str = "select count(*) from orders.orders where open";
 
 async fn count(shop: &ShopClient, sql: &'static str) -> i64 {
@@ -23,14 +24,6 @@ async fn count(shop: &ShopClient, sql: &'static str) -> i64 {
 
 async fn reaches(shop: &ShopClient, sql: &'static str, at_least: i64) {
     until(SETTLE, sql, async || (count(shop, sql).await >= at_least).then_some(())).await;
-}
-
-/// A shop that has its stock kept elsewhere, and the process that keeps it.
-async fn both(stage: &Stage) -> (ShopProcess, ServiceProcess) {
-    let addresses = Addresses::draw();
-    let shop = stage.shop("shop", ShopOptions::args(&["--inventory", &addresses.port()])).await;
-    let service = ServiceProcess::start(stage, "inventory", addresses, &shop).await;
-    (shop, service)
 }
 
 /// Customers who each place their orders one after the other.
@@ -54,24 +47,26 @@ fn customers(shop: &ShopClient) -> JoinSet<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_are_shipped_through_the_kill_of_the_process_that_keeps_the_stock() {
+    let Some(broker) = broker().await else { return };
     let stage = Stage::new();
-    let (mut shop, mut service) = both(&stage).await;
+    let mut apart = Apart::start(&stage, "shop", &broker, Plan::one_of(&["inventory"])).await;
+    let shop = apart.front.client();
     shop.stock(&SKUS, 1_000).await;
     let groups = shop.operate(reqwest::Method::GET, "/admin/groups", None).await.1;
     let ours: Vec<&String> = groups.as_object().expect("groups").keys().collect();
     assert!(!ours.iter().any(|group| group.starts_with("inventory.")), "one owner: {ours:?}");
-    let (status, ready) = service.ready().await.expect("an answer");
+    let (status, ready) = apart.service("inventory").ready().await.expect("an answer");
     assert_eq!((status.as_u16(), &ready["dependencies"]["database"]["ready"]), (200, &Value::Bool(true)));
 
     let customers = customers(&shop);
     reaches(&shop, PLACED, 80).await;
-    service.kill9().await;
+    apart.service("inventory").kill9().await;
     let held = count(&shop, HELD).await;
     let placed: Vec<String> = customers.join_all().await.concat();
     assert_eq!(placed.len(), CUSTOMERS * EACH, "orders are taken while their stock is kept by nobody");
     let open = count(&shop, OPEN).await;
     assert!(open > 100, "only {open} orders wait");
-    service.restart().await;
+    apart.service("inventory").restart().await;
     let began = std::time::Instant::now();
     let ended = shop.settled(&placed, SETTLE).await.expect("every order ends");
     println!(
@@ -80,23 +75,22 @@ async fn orders_are_shipped_through_the_kill_of_the_process_that_keeps_the_stock
     );
     assert!(ended.values().all(|order| order["state"] == "shipped"), "{ended:?}");
     shop.clean_audit(SETTLE).await;
-    assert!(service.stop().await, "it drains");
-    assert!(shop.stop().await.success());
+    assert!(apart.stop().await, "all drain");
+    drop(broker);
     assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_processes_that_keep_the_stock_one_may_die_for_good() {
+    let Some(broker) = broker().await else { return };
     let stage = Stage::new();
-    let (first, second) = (Addresses::draw(), Addresses::draw());
-    let both = format!("{},{}", first.port(), second.port());
-    let shop = stage.shop("shop", ShopOptions::args(&["--inventory", &both])).await;
-    let mut dies = ServiceProcess::start(&stage, "inventory", first, &shop).await;
-    let _lives = ServiceProcess::start(&stage, "inventory", second, &shop).await;
+    let plan = Plan { services: vec![("inventory", 2)], ..Plan::default() };
+    let mut apart = Apart::start(&stage, "shop", &broker, plan).await;
+    let shop = apart.front.client();
     shop.stock(&SKUS, 1_000).await;
     let customers = customers(&shop);
     reaches(&shop, PLACED, 80).await;
-    dies.kill9().await;
+    apart.service("inventory").kill9().await;
     let began = std::time::Instant::now();
     let placed: Vec<String> = customers.join_all().await.concat();
     let ended = shop.settled(&placed, SETTLE).await.expect("every order ends");
@@ -109,27 +103,32 @@ async fn of_two_processes_that_keep_the_stock_one_may_die_for_good() {
 /// books nothing there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_on_another_database_is_not_called() {
+    let Some(broker) = broker().await else { return };
     let stage = Stage::new();
-    let (shop, service) = both(&stage).await;
+    let mut apart = Apart::start(&stage, "shop", &broker, Plan::one_of(&["inventory"])).await;
+    let shop = apart.front.client();
+    // The same key and the same inventory: it is the database alone that differs.
+    let like = ShopOptions { env: apart.like_front(), ..ShopOptions::default() };
     let mut other = stage.shop("other", ShopOptions::default()).await;
     assert!(other.stop().await.success());
-    // The same key, so that it is the database alone that differs.
-    fs::copy(shop.data.join("service-key.pem"), other.data.join("service-key.pem")).expect("a key");
-    let (data, address) = (other.data.display().to_string(), service.addresses.port());
+    let data = other.data.display().to_string();
     let args = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-    let refused = stage.banyan(&[&args[..], &["--inventory", &address]].concat()).await;
+    let mut refused = stage.command(&args);
+    refused.envs(like.env.iter().cloned());
+    let refused = refused.output().expect("it runs");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("another database"), "{said}");
 
-    let mut empty = stage.shop("empty", ShopOptions::args(&["--inventory", &address])).await;
-    fs::copy(shop.data.join("service-key.pem"), empty.data.join("service-key.pem")).expect("a key");
-    empty.restart().await;
-    let before = count(&shop, "select count(*) from inventory.receipt").await;
-    let token = empty.staff_token().await;
-    let body = serde_json::json!({"lines": [{"sku": "APPLE", "quantity": 1}]});
+    // The service is away while the other shop starts, which finds out with its first call.
+    apart.service("inventory").kill9().await;
+    let other = stage.shop("third", like).await;
+    apart.service("inventory").restart().await;
+    let before = count(&shop, RECEIPTS).await;
+    let token = other.staff_token().await;
     let products = serde_json::json!({"products": [{"sku": "APPLE", "name": "A", "category": "LAB", "price_minor": 1, "currency": "EUR"}]});
-    assert!(empty.post("/v1/products", &token, "products", &products).await.0 < 300);
-    let (status, problem) = empty.post("/v1/stock/receipts", &token, "receipt", &body).await;
+    assert!(other.post("/v1/products", &token, "products", &products).await.0 < 300);
+    let body = serde_json::json!({"lines": [{"sku": "APPLE", "quantity": 1}]});
+    let (status, problem) = other.post("/v1/stock/receipts", &token, "receipt", &body).await;
     assert_eq!(status, 503, "{problem}");
-    assert_eq!(count(&shop, "select count(*) from inventory.receipt").await, before);
+    assert_eq!(count(&shop, RECEIPTS).await, before);
 }

@@ -1,5 +1,6 @@
 //! What must hold on real processes: killed, frozen, doubled, moved, tampered with, and told nonsense.
 
+mod apart;
 mod carrier;
 mod epoch;
 mod folder;

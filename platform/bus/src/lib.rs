@@ -8,10 +8,12 @@
 mod broadcast;
 mod bus;
 pub mod cache;
+mod carrier;
 mod consumer;
 mod counters;
 mod dead_letter;
 mod group;
+mod hearing;
 mod inbox;
 mod lanes;
 mod outbox;
@@ -26,10 +28,12 @@ pub mod testing;
 
 pub use broadcast::{BROADCAST_BUFFER_EVENTS, subscribe};
 pub use bus::{Bus, BusError, LocalBus};
+pub use carrier::{Brokers, Carriage, GroupView, Relaying, SlotView, Told, TopicView, Topics};
 pub use consumer::{Applied, Consumer};
 pub use counters::Counters;
 pub use dead_letter::{DROPPED, DeadLetter, DeadLetterError, DeadLetters, Decision};
 pub use group::{GroupOptions, run_group};
+pub use hearing::{Hearing, hear};
 pub use inbox::{Batch, Inbox, Letter, Outcome, Refused, settle};
 pub use outbox::OutboxSource;
 pub use pg_inbox::{PgInbox, move_slots};

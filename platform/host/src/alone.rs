@@ -1,21 +1,22 @@
 //! A module as a process of its own: its database, its port by HTTP, its consumers and reconcilers, and a listener for who looks
 //! after it. Which module that is its main says; all else is the same for each.
 
+mod given;
 mod settings;
 mod watched;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
-use banyan_bus::{Bus, LocalBus, Source};
-use banyan_kernel::{Clock, SystemClock};
+use banyan_bus::{Brokers, Carriage, Hearing, Source, Told, hear};
 use banyan_net::{ServerLimits, port::Door, serve};
-use banyan_store::{Store, prepare, role_options, sqlx::postgres::PgConnectOptions};
+use banyan_store::{Store, prepare};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Metrics, Module, StopSignals, Telemetry, TraceSettings, Work};
+use crate::{Metrics, Module, StopSignals, Telemetry, TraceSettings, Work, ports};
+pub use given::Given;
 use settings::Settings;
 
 /// A module, wired.
@@ -23,38 +24,33 @@ pub struct Alone {
     /// Where its truth is, what it tells and hears, what it does by itself.
     pub module: Module,
     /// Others whose events it hears.
-    pub hears: Vec<Arc<dyn Source>>,
+    pub others: Vec<Arc<dyn Source>>,
+    /// What it keeps in memory of theirs.
+    pub caches: Vec<Hearing>,
     /// Its contract by HTTP, behind that door.
     pub port: Box<dyn FnOnce(Door) -> Router + Send>,
 }
 
-/// What a main wires its module with.
-pub struct Given {
-    administrator: PgConnectOptions,
-    password: String,
-    connections: u32,
-    clock: Arc<dyn Clock>,
-}
-
-impl Given {
-    /// A module's store, under its own role. Of another module one reads what it tells, where both share a database.
-    #[must_use]
-    pub fn store(&self, module: &'static str) -> Store {
-        let options = role_options(&self.administrator, &self.password, module);
-        Store::new(options, module, self.connections, self.clock.clone())
+impl Alone {
+    /// A module that hears nobody and keeps nothing in memory.
+    pub fn new(module: Module, port: impl FnOnce(Door) -> Router + Send + 'static) -> Self {
+        Self { module, others: Vec::new(), caches: Vec::new(), port: Box::new(port) }
     }
 }
+
+/// What wires a carrier: which one that is is known to mains.
+pub type Carry = fn(Told, &Brokers, Uuid) -> Carriage;
 
 /// The whole of a service's main: reads its settings from the environment, serves until it is told to stop, and says in one line
 /// what went wrong.
 #[must_use]
-pub fn run(name: &'static str, wire: impl FnOnce(&Given) -> Alone) -> ExitCode {
-    let ended = Settings::read(name, |variable| std::env::var(variable).ok()).and_then(|settings| {
-        let traces = TraceSettings::read(|variable| std::env::var(variable).ok())?;
-        let telemetry = Telemetry::start(settings.log_format, &settings.log, traces)?;
+pub fn run(name: &'static str, carry: Carry, wire: impl FnOnce(&Given) -> Result<Alone, String>) -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok();
+    let ended = Settings::read(name, Arc::new(variable)).and_then(|settings| {
+        let telemetry = Telemetry::start(settings.log_format, &settings.log, TraceSettings::read(variable)?)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let ended = runtime.block_on(serve_until_stopped(name, settings, wire));
+        let ended = runtime.block_on(serve_until_stopped(name, settings, carry, wire));
         runtime.shutdown_background();
         telemetry.stop();
         ended
@@ -72,10 +68,11 @@ pub fn run(name: &'static str, wire: impl FnOnce(&Given) -> Alone) -> ExitCode {
 async fn serve_until_stopped(
     name: &'static str,
     settings: Settings,
-    wire: impl FnOnce(&Given) -> Alone,
+    carry: Carry,
+    wire: impl FnOnce(&Given) -> Result<Alone, String>,
 ) -> Result<(), String> {
     let mut signals = StopSignals::listen()?;
-    let mut running = Running::start(name, settings, wire).await?;
+    let mut running = Running::start(name, settings, carry, wire).await?;
     let failed = tokio::select! {
         _ = signals.next() => None,
         why = running.failed() => Some(why),
@@ -101,31 +98,31 @@ impl Running {
     async fn start(
         name: &'static str,
         settings: Settings,
-        wire: impl FnOnce(&Given) -> Alone,
+        carry: Carry,
+        wire: impl FnOnce(&Given) -> Result<Alone, String>,
     ) -> Result<Self, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let metrics = Metrics::start(name).map_err(|error| said(&error))?;
         let (api, admin) = (bind(settings.listen).await?, bind(settings.admin_listen).await?);
-        let given = Given {
-            administrator: settings.database,
-            password: settings.password,
-            connections: settings.pool,
-            clock: Arc::new(SystemClock),
-        };
-        let Alone { module, hears, port } = wire(&given);
-        let store = module.store.clone();
-        let prepared = prepare(&given.administrator, &given.password, std::slice::from_ref(&module.schema));
+        let given = Given::new(name, &settings)?;
+        let Alone { mut module, others, caches, port } = wire(&given)?;
+        let (store, source) = (module.store.clone(), module.source.clone());
+        let prepared = prepare(&settings.database, &settings.password, std::slice::from_ref(&module.schema));
         prepared.await.map_err(|error| format!("the database could not be prepared: {error}"))?;
-        let sources = hears.into_iter().chain([module.source.clone()]);
         let instance = Uuid::new_v4();
-        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new(sources, instance));
+        let own = vec![(source.clone(), store.clone())];
+        let (private, consumers) = (module.private.clone(), module.consumers.clone());
+        let told = Told { own, private, others, consumers };
+        let Carriage { bus, relaying, topics: _ } = carry(told, &settings.brokers, instance);
+        module.relaying = relaying.into_iter().map(|(_, relaying)| relaying).next();
+        let stop = CancellationToken::new();
+        hear(&bus, caches, &stop).await.map_err(|error| said(&error))?;
         let work = Work::start(instance, &bus, vec![module]);
-        let (stop, draining) = (CancellationToken::new(), watched::Draining::default());
-        let mut servers = JoinSet::new();
+        let (draining, mut servers) = (watched::Draining::default(), JoinSet::new());
         let door = Door::new(settings.callers, Arc::new(store.clone()));
         println!("{name} is open: {}  (admin {})", address(&api), address(&admin));
         let limits = ServerLimits::default();
-        servers.spawn(serve(api, port(door), limits, stop.clone()));
+        servers.spawn(serve(api, ports::router(port, source, door), limits, stop.clone()));
         let watched = watched::router(metrics, store.clone(), draining.clone());
         servers.spawn(serve(admin, watched, limits, stop.clone()));
         Ok(Self { work, servers, stop, draining, store, drain: settings.drain })

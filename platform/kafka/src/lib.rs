@@ -5,6 +5,7 @@
 //! where its partition is read from. Kafka carries; who works on what, and what was applied, it does not decide.
 
 mod bus;
+mod carrier;
 mod cluster;
 mod envelope;
 mod partitions;
@@ -16,6 +17,7 @@ pub mod testing;
 mod topics;
 
 pub use bus::KafkaBus;
+pub use carrier::carriage;
 pub use cluster::{Cluster, KafkaFailure};
 pub use recover::{begin_anew, recover, republish};
 pub use relay::{Relay, relay_of};

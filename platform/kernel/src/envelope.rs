@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Timestamp, TraceParent};
 
 /// One event, as a consumer sees it. Unknown fields are ignored, unknown types skipped and counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Envelope {
     /// Unique; derived from source, subject and sequence, see [`event_id`].
     pub id: Uuid,
@@ -20,6 +21,7 @@ pub struct Envelope {
     pub subject: String,
     /// When, by the teller's clock.
     #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Of `data`, counted from 1.
     pub schema_version: u16,
@@ -32,6 +34,7 @@ pub struct Envelope {
     /// W3C Trace Context; its trace id is the correlation id.
     pub traceparent: TraceParent,
     /// The contract's event type, as JSON.
+    #[schema(value_type = Object)]
     pub data: Value,
 }
 

@@ -1,7 +1,8 @@
 //! Catalog's contract by HTTP, over its trait alone: the operations as a service offers them, and a client that is a catalogue to
-//! whoever asks it.
+//! whoever asks it; and the cache that whoever reads much has before a catalogue, wherever that is.
 
 mod ask;
+mod cached;
 mod questions;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use banyan_net::port::Port;
 use catalog_api::{Catalog, ListProducts, NAME, Unavailable};
 
 pub use ask::HttpCatalog;
+pub use cached::{CachedCatalog, ProductCache};
 use questions::{AboutSkus, Changed, Nothing, Put, Retired};
 
 /// A catalogue of ten thousand products is put in one commit.

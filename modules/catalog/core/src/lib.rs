@@ -1,9 +1,7 @@
 //! Implementation of catalog: what is sold, under which name, at which price.
 //!
-//! One use case a file: `products` and `list` read; `put`, `change` and `retire` write, all by `write`. What reads
-//! much goes through [`CachedCatalog`].
+//! One use case a file: `products` and `list` read; `put`, `change` and `retire` write, all by `write`.
 
-mod cached;
 mod categories;
 mod change;
 mod list;
@@ -22,8 +20,6 @@ use catalog_api::{
     Category, Expected, Found, ListProducts, Product, ProductsPut, PutProduct, PutProducts, Unavailable,
 };
 use sqlx::migrate::Migrator;
-
-pub use cached::{CachedCatalog, ProductCache};
 
 /// The tables of the module.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/catalog");

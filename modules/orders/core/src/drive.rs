@@ -46,14 +46,22 @@ pub struct DriveConfig {
     pub back_off: Duration,
     /// How many orders go together.
     pub batch: u16,
-    /// How many batches are under way at once.
+    /// How many batches are under way at once: enough that the database works while others wait for a gateway.
     pub batches: usize,
 }
 
 impl Default for DriveConfig {
     fn default() -> Self {
         let (hold, back_off) = (Duration::from_secs(15 * 60), Duration::from_millis(100));
-        Self { hold, back_off, batch: 50, batches: 4 }
+        Self { hold, back_off, batch: 50, batches: 10 }
+    }
+}
+
+impl DriveConfig {
+    /// The usual, with stock that is held for so long.
+    #[must_use]
+    pub fn holding(hold: Duration) -> Self {
+        Self { hold, ..Self::default() }
     }
 }
 

@@ -1,11 +1,15 @@
 //! What a service is told at start: by its environment alone, all of it looked at before anything is started.
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
+use banyan_bus::Brokers;
 use banyan_net::port::Callers;
 use banyan_store::sqlx::postgres::PgConnectOptions;
 
 use crate::{LogFilter, LogFormat};
+
+/// The environment, or what a test has in its place.
+pub(super) type Variable = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 const POOL: u32 = 8;
 const DRAIN_S: u64 = 10;
@@ -17,6 +21,12 @@ pub(super) struct Settings {
     /// The administrator's, from which the modules' are derived; empty for a trusted socket.
     pub(super) password: String,
     pub(super) callers: Callers,
+    /// What carries events to and from it.
+    pub(super) brokers: Brokers,
+    /// What its own calls are signed with, where it makes any.
+    pub(super) service_key: Option<PathBuf>,
+    /// For what the module itself is told.
+    pub(super) variable: Variable,
     pub(super) pool: u32,
     pub(super) drain: Duration,
     pub(super) log: LogFilter,
@@ -25,7 +35,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Of the service of that name.
-    pub(super) fn read(name: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+    pub(super) fn read(name: &str, variable: Variable) -> Result<Self, String> {
         let needed = |name: &str| variable(name).ok_or_else(|| format!("set {name}"));
         let admin_listen: SocketAddr = parsed("BANYAN_ADMIN_LISTEN", &needed("BANYAN_ADMIN_LISTEN")?)?;
         if !admin_listen.ip().is_loopback() {
@@ -37,11 +47,14 @@ impl Settings {
             admin_listen,
             database: database(&url)?,
             password: password_of(&url),
+            brokers: brokers(&variable, &needed("BANYAN_KAFKA")?)?,
+            service_key: variable("BANYAN_SERVICE_KEY").map(PathBuf::from),
             callers: callers(name, &needed("BANYAN_CALLERS")?)?,
             pool: or(&variable, "BANYAN_POOL", POOL)?,
             drain: Duration::from_secs(or(&variable, "BANYAN_DRAIN_S", DRAIN_S)?),
             log: parsed("BANYAN_LOG", &variable("BANYAN_LOG").unwrap_or_else(|| "warn".to_owned()))?,
             log_format: if variable("BANYAN_LOG_JSON").is_some() { LogFormat::Json } else { LogFormat::Text },
+            variable,
         })
     }
 }
@@ -57,23 +70,22 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<
     text.parse().map_err(|error| format!("{name}: {error}"))
 }
 
-fn or<T: FromStr<Err: std::fmt::Display>>(
-    variable: &impl Fn(&str) -> Option<String>,
+pub(super) fn or<T: FromStr<Err: std::fmt::Display>>(
+    variable: &Variable,
     name: &str,
     default: T,
 ) -> Result<T, String> {
     variable(name).map_or(Ok(default), |text| parsed(name, &text))
 }
 
-/// `NAME=FILE`, several joined by commas: who may call, and the public half of the key that each signs with.
-fn callers(service: &str, text: &str) -> Result<Callers, String> {
-    text.split(',').try_fold(Callers::of(service), |callers, one| {
-        let (name, path) =
-            one.trim().split_once('=').ok_or("BANYAN_CALLERS is NAME=FILE, several joined by commas")?;
-        let pem =
-            std::fs::read_to_string(path).map_err(|error| format!("BANYAN_CALLERS: {path}: {error}"))?;
-        callers.and(name, &pem).map_err(|why| format!("BANYAN_CALLERS: {path}: {why}"))
-    })
+fn callers(name: &str, text: &str) -> Result<Callers, String> {
+    Callers::of(name).listed(text).map_err(|why| format!("BANYAN_CALLERS: {why}"))
+}
+
+fn brokers(variable: &Variable, addresses: &str) -> Result<Brokers, String> {
+    let prefix = variable("BANYAN_KAFKA_PREFIX").unwrap_or_else(|| "banyan".to_owned());
+    let brokers = Brokers::new(addresses, &prefix, or(variable, "BANYAN_KAFKA_REPLICAS", 1)?);
+    brokers.map_err(|why| format!("BANYAN_KAFKA, BANYAN_KAFKA_PREFIX: {why}"))
 }
 
 /// As it stands between the first colon and the last at sign; empty if there is none.
@@ -102,13 +114,15 @@ mod tests {
             ("BANYAN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("DATABASE_URL", "postgres://me:secret@localhost/shop".to_owned()),
             ("BANYAN_CALLERS", format!("shop={good}")),
+            ("BANYAN_KAFKA", "127.0.0.1:9092".to_owned()),
         ];
         let read = |changed: &str, to: Option<&str>| {
-            let all = all.clone();
-            Settings::read("inventory", |name| match name == changed {
-                true => to.map(str::to_owned),
+            let (all, changed, to) = (all.clone(), changed.to_owned(), to.map(str::to_owned));
+            let variable = move |name: &str| match name == changed {
+                true => to.clone(),
                 false => all.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()),
-            })
+            };
+            Settings::read("inventory", Arc::new(variable))
         };
         let settings = read("", None).expect("all is there");
         assert_eq!((settings.pool, settings.password.as_str()), (8, "secret"));
@@ -121,6 +135,8 @@ mod tests {
             ("DATABASE_URL", "mysql://me:secret@localhost"),
             ("BANYAN_CALLERS", "shop"),
             ("BANYAN_CALLERS", &format!("shop={bad}")),
+            ("BANYAN_KAFKA", "here"),
+            ("BANYAN_KAFKA_PREFIX", "a shop"),
             ("BANYAN_POOL", "many"),
             ("BANYAN_LOG", "loud"),
         ] {

@@ -118,7 +118,8 @@ pub(super) const AT_ONCE_MAX: u32 = 256;
 const KIB: usize = 1024;
 
 impl Callee {
-    /// Somebody outside: one attempt of 1 s, since who calls them has a durable retry; keys kept for a day, a soft wait of 150 ms,
+    /// Somebody outside: one attempt of 1 s, since who calls them has a durable retry; keys kept for a day, a soft wait of 75 ms (a slow call
+    /// holds its batch of orders up for so long; then the others go on, and it is asked for again),
     /// 64 calls of a batch at once, 256 in all.
     pub fn new(base_url: impl Into<String>, secret: impl Into<Secret>) -> Self {
         Self {
@@ -132,7 +133,7 @@ impl Callee {
             bounds: Bounds::fixed(AT_ONCE_MAX),
             answer_bytes_max: 256 * KIB,
             key_memory: Duration::from_secs(24 * 60 * 60),
-            soft_wait: Duration::from_millis(150),
+            soft_wait: Duration::from_millis(75),
             at_once: 64,
         }
     }

@@ -32,7 +32,7 @@ pub use breaker::{Admission, Breaker, Counted, Room, Turned};
 pub use callee::{Bounds, Callee, Credential, Secret, Style};
 pub use deadline::{DEADLINE_HEADER, remaining, until};
 pub use limit::Limit;
-pub use registry::Registry;
+pub use registry::{Location, Registry};
 pub use reqwest::Method;
 
 /// One request. A repeat of it must be harmless: it reads, or it carries a key or ids by which its callee knows it again.
@@ -168,10 +168,11 @@ impl Caller {
     /// When the client cannot be made.
     pub fn new(name: &'static str, callee: Callee) -> Result<Self, reqwest::Error> {
         let registry = Registry::fixed([callee.base_url.clone()]);
-        Self::registered(name, callee, registry)
+        Self::registered(name, callee, registry, Arc::default())
     }
 
-    /// The same, at whatever addresses a registry says.
+    /// The same, at whatever addresses a registry says; `closed` counts how often it, or any other callee with the same, answers again
+    /// after a while without.
     ///
     /// # Errors
     /// When the client cannot be made.
@@ -179,13 +180,13 @@ impl Caller {
         name: &'static str,
         callee: Callee,
         registry: Registry,
+        closed: Arc<watch::Sender<u64>>,
     ) -> Result<Self, reqwest::Error> {
         let client = crate::client()
             .http1_only()
             .connect_timeout(callee.time_out)
             .pool_max_idle_per_host(callee.at_once)
             .build()?;
-        let closed = Arc::new(watch::Sender::new(0));
         let exchange = exchange::Exchange::new(client, &callee);
         let (page, instances) = page::of(name, &callee, registry, exchange, closed.clone());
         Ok(Self { name, callee, page, instances, trouble: Mutex::default(), closed })

@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{DATABASE_HEADER, DatabaseIdentity, ITEMS_MAX};
-use crate::call::{Call, CallError, Caller, Method, Reply, Room};
+use super::{DATABASE_HEADER, DatabaseIdentity, ITEMS_MAX, ServiceKey};
+use crate::call::{Call, CallError, Callee, Caller, Location, Method, Registry, Reply, Room};
 
 /// The way to a module that is elsewhere.
 pub struct PortClient {
@@ -40,6 +40,20 @@ impl PortClient {
     #[must_use]
     pub fn new(module: &'static str, caller: Caller) -> Self {
         Self { module, caller, shared: None }
+    }
+
+    /// To a module at its instances, as whoever signs with this key; `closed` is raised when it answers again after a while without.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn to(
+        module: &'static str,
+        at: &Location,
+        key: &Arc<ServiceKey>,
+        closed: Arc<watch::Sender<u64>>,
+    ) -> Result<Self, reqwest::Error> {
+        let callee = Callee::port("", key.credential(module));
+        Ok(Self::new(module, Caller::registered(module, callee, Registry::of(at), closed)?))
     }
 
     /// Each call says which database it expects behind the callee: this one, under the same schema.
@@ -148,12 +162,6 @@ impl PortClient {
     #[must_use]
     pub fn room(&self) -> Room {
         self.caller.room()
-    }
-
-    /// Changes when the module answers again after a while without.
-    #[must_use]
-    pub fn closed(&self) -> watch::Receiver<u64> {
-        self.caller.closed()
     }
 
     async fn ask<A: DeserializeOwned>(

@@ -98,6 +98,7 @@ impl ServiceKey {
 }
 
 /// Whose tokens count at a callee.
+#[derive(Clone)]
 pub struct Callers {
     audience: String,
     /// By the key's id: whose, and what checks it.
@@ -119,6 +120,25 @@ impl Callers {
         let (id, key) = public_key(public_pem)?;
         self.known.insert(id, (name.to_owned(), key));
         Ok(self)
+    }
+
+    /// And those in a text: `NAME=FILE`, several joined by commas; each file has the public half of the key that one signs with.
+    ///
+    /// # Errors
+    /// Which part is none.
+    pub fn listed(self, text: &str) -> Result<Self, String> {
+        text.split(',').try_fold(self, |callers, one| {
+            let (name, path) =
+                one.trim().split_once('=').ok_or("callers are NAME=FILE, several joined by commas")?;
+            let pem = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            callers.and(name, &pem).map_err(|why| format!("{path}: {why}"))
+        })
+    }
+
+    /// The same at another callee.
+    #[must_use]
+    pub fn at(&self, callee: &str) -> Self {
+        Self { audience: audience_of(callee), known: self.known.clone() }
     }
 
     /// Who calls.

@@ -2,12 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
+use banyan_kernel::Answer;
 use banyan_net::port::testing::{Database, Wire, agreed};
 use catalog_api::{
     Catalog, NAME, Unavailable,
-    testing::{FakeCatalog, conformance, sku},
+    testing::{FakeCatalog, conformance, sku, staff, wish, wishes},
 };
-use catalog_http::{HttpCatalog, port};
+use catalog_http::{CachedCatalog, HttpCatalog, port};
 
 #[tokio::test]
 async fn a_catalogue_by_http_conforms_and_says_when_it_cannot_be_asked() {
@@ -23,4 +24,37 @@ async fn a_catalogue_by_http_conforms_and_says_when_it_cannot_be_asked() {
 fn the_contract_of_catalog_is_the_one_that_was_agreed() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../pacts/openapi/catalog/v1.json");
     agreed(&port(), &path);
+}
+
+/// Before a catalogue, with nobody who tells it what changed.
+fn cached() -> (Arc<FakeCatalog>, Arc<CachedCatalog>) {
+    let fake = Arc::new(FakeCatalog::new());
+    (fake.clone(), CachedCatalog::new(fake).0)
+}
+
+#[tokio::test]
+async fn the_cached_one_conforms() {
+    conformance(&*cached().1).await;
+}
+
+/// What another process changed, of which this one was not told yet.
+#[tokio::test]
+async fn who_asks_for_what_is_now_is_not_answered_by_the_cache() {
+    let (catalog, cached) = cached();
+    let sku = wish("A", 1).sku;
+    let price = async |now: bool| {
+        let asked = vec![sku.clone()];
+        let found = if now { cached.products_now(asked).await } else { cached.products(asked).await };
+        found.expect("the catalogue")[0].price.minor
+    };
+    let put = async |minor: i64| {
+        let put = catalog.put(staff(), wishes(vec![wish("A", minor)])).await;
+        assert!(matches!(put, Answer::Done(_)), "{put:?}");
+    };
+    put(1).await;
+    assert_eq!(price(false).await, 1);
+    put(2).await;
+    assert_eq!(price(false).await, 1, "the cache was not told");
+    assert_eq!(price(true).await, 2);
+    assert_eq!(price(false).await, 2, "and it keeps what was read past it");
 }

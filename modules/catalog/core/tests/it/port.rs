@@ -1,13 +1,10 @@
 //! The port: its conformance suite, what it tells, and two who put at once.
 
-use banyan_bus::cache::{CacheLimits, VersionedCache};
 use banyan_kernel::Answer;
 use catalog_api::{
     BATCH_MAX, Catalog,
     testing::{FakeCatalog, conformance, staff, wish, wishes},
 };
-
-use catalog_core::CachedCatalog;
 
 use crate::world::World;
 
@@ -26,33 +23,6 @@ async fn the_fake_conforms() {
 #[tokio::test]
 async fn postgres_conforms() {
     conformance(&*World::new().await.catalog).await;
-}
-
-#[tokio::test]
-async fn the_cached_one_conforms() {
-    let world = World::new().await;
-    let cache = VersionedCache::new(CacheLimits::default(), CachedCatalog::bytes);
-    conformance(&*CachedCatalog::new(world.catalog.clone(), cache.into())).await;
-}
-
-/// What another process changed, of which this one was not told yet.
-#[tokio::test]
-async fn who_asks_for_what_is_now_is_not_answered_by_the_cache() {
-    let world = World::new().await;
-    let cache = VersionedCache::new(CacheLimits::default(), CachedCatalog::bytes);
-    let cached = CachedCatalog::new(world.catalog.clone(), cache.into());
-    let sku = wish("A", 1).sku;
-    let price = async |now: bool| {
-        let asked = vec![sku.clone()];
-        let found = if now { cached.products_now(asked).await } else { cached.products(asked).await };
-        found.expect("the catalogue")[0].price.minor
-    };
-    done(world.catalog.put(staff(), wishes(vec![wish("A", 1)])).await);
-    assert_eq!(price(false).await, 1);
-    done(world.catalog.put(staff(), wishes(vec![wish("A", 2)])).await);
-    assert_eq!(price(false).await, 1, "the cache was not told");
-    assert_eq!(price(true).await, 2);
-    assert_eq!(price(false).await, 2, "and it keeps what was read past it");
 }
 
 #[tokio::test]

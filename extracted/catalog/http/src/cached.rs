@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_bus::cache::VersionedCache;
+use banyan_bus::{
+    Hearing,
+    cache::{CacheLimits, VersionedCache},
+};
 use banyan_kernel::{Answer, Context, Envelope, Sku};
 use catalog_api::{
-    Catalog, Category, Expected, Found, ListProducts, Product, ProductUpdated, ProductsPut, PutProduct,
+    Catalog, Category, Expected, Found, ListProducts, NAME, Product, ProductUpdated, ProductsPut, PutProduct,
     PutProducts, Unavailable,
 };
 
@@ -20,21 +23,26 @@ pub struct CachedCatalog {
 }
 
 impl CachedCatalog {
-    /// Over a catalogue; the cache must hear what it tells ([`Self::heard`]).
+    /// Over a catalogue, with an empty cache; it must hear what the catalogue tells ([`Self::hearing`]).
     #[must_use]
-    pub fn new(within: Arc<dyn Catalog>, cache: Arc<ProductCache>) -> Arc<Self> {
-        Arc::new(Self { within, cache })
+    pub fn new(within: Arc<dyn Catalog>) -> (Arc<Self>, Arc<ProductCache>) {
+        let cache = Arc::new(ProductCache::new(CacheLimits::default(), Self::bytes));
+        (Arc::new(Self { within, cache: cache.clone() }), cache)
+    }
+
+    /// What has a cache hear what changes.
+    #[must_use]
+    pub fn hearing(cache: Arc<ProductCache>) -> Hearing {
+        Hearing { source: NAME, hear: Box::new(|told| Box::pin(cache.listen(told, Self::heard))) }
     }
 
     /// Which entry an event makes old, and from which version on it would be new.
-    #[must_use]
-    pub fn heard(event: &Envelope) -> Option<(Sku, i64)> {
+    fn heard(event: &Envelope) -> Option<(Sku, i64)> {
         (event.kind == ProductUpdated::KIND).then(|| Some((event.subject.parse().ok()?, event.sequence)))?
     }
 
     /// What a product weighs in the cache, in bytes: its texts, and what holds them.
-    #[must_use]
-    pub fn bytes(product: &Product) -> usize {
+    fn bytes(product: &Product) -> usize {
         let texts = [&product.name, &product.category, &product.description];
         let images: usize = product.images.iter().map(|link| link.len() + size_of::<String>()).sum();
         size_of::<Product>()
