@@ -4,8 +4,10 @@ EVERYTHING := --workspace --target-dir target/everything
 export CARGO_TERM_COLOR ?= auto
 CI_LOAD ?= 4
 MODULES := catalog inventory payments shipping orders notifications
+# What a shop in parts is made of, and what plays with it.
+ALL_PROGRAMS := -p banyan -p banyan-lab $(MODULES:%=-p %-service)
 
-.PHONY: help run test edit check apart deny chaos lab bench replay-full reset clean
+.PHONY: help run test edit check apart deny chaos lab services bench replay-full reset clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -42,8 +44,15 @@ chaos: ## All scenarios, each as it is and with each guarantee removed, and the 
 
 lab: ## The rows that can be lived: make lab, or make lab ROW=C4 [WITHOUT=inbox]
 	@test -x target/release/lab || echo "building the lab (a few minutes, the first time)"
-	@cargo build --release -p banyan -p banyan-lab --quiet
+	@cargo build --release $(ALL_PROGRAMS) --quiet
+	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0 || [ $$? -eq 3 ]
 	@target/release/lab $(ROW) $(if $(WITHOUT),--without $(WITHOUT))
+
+services: ## The shop in parts: Kafka, a database per module, six services and their front, until Ctrl-C [COUNT="orders=2 shipping=0"]
+	@sh app/postgres.sh target/release
+	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0
+	@cargo build --release $(ALL_PROGRAMS)
+	@exec target/release/lab services $(COUNT:%=--count %)
 
 bench: ## The shop beside PostgreSQL alone, in interleaved slices
 	@cargo build --release -p banyan -p banyan-lab --quiet

@@ -9,7 +9,9 @@ if [ -x target/everything/debug/lab ]; then
     profile=; folder=everything/debug
     cargo build --workspace --target-dir target/everything --quiet
 else
-    cargo build $profile -p banyan -p banyan-lab --quiet
+    cargo build $profile -p banyan -p banyan-lab -p catalog-service -p inventory-service -p payments-service -p shipping-service \
+        -p orders-service -p notifications-service --quiet
+    sh platform/kafka/broker.sh target/tools/kafka-4.1.0 || [ $? -eq 3 ]
 fi
 lab=target/$folder/lab
 BANYAN_BIN=$(pwd)/target/$folder/banyan

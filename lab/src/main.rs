@@ -4,6 +4,7 @@
 
 mod bench;
 mod scenarios;
+mod taken_apart;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode, time::Duration};
 
@@ -41,6 +42,8 @@ struct Lab {
 enum Command {
     /// The shop beside PostgreSQL alone, in interleaved slices.
     Bench(bench::BenchArgs),
+    /// The whole shop in parts: Kafka, PostgreSQL, the sandbox, six services and their front, until Ctrl-C.
+    Services(taken_apart::ServicesArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn lab(args: Lab) -> ExitCode {
     };
     match (args.command, &args.row) {
         (Some(Command::Bench(args)), _) => runtime.block_on(bench::bench(args)),
+        (Some(Command::Services(args)), _) => runtime.block_on(taken_apart::services(args)),
         (None, _) if args.cells => {
             cells().iter().for_each(|cell| println!("{cell}"));
             ExitCode::SUCCESS

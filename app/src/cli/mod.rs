@@ -137,7 +137,8 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
         return misused(&why);
     }
     let format = if cli.common.log_json { LogFormat::Json } else { LogFormat::Text };
-    let traces = if serves { TraceSettings::read(|name| std::env::var(name).ok()) } else { Ok(None) };
+    let traces =
+        if serves { TraceSettings::read("banyan", |name| std::env::var(name).ok()) } else { Ok(None) };
     let traces = match traces {
         Ok(traces) if !matches!(cli.command, Command::Config(_)) => traces,
         Ok(_) => None,

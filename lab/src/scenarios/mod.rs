@@ -4,6 +4,10 @@ mod a1;
 mod a2;
 mod a3;
 mod a4;
+mod b5;
+mod b6;
+mod b7;
+mod browse;
 mod c1;
 mod c2;
 mod c3;
@@ -21,6 +25,7 @@ mod e4;
 mod e6;
 mod e7;
 mod f1;
+mod g2;
 mod h3;
 mod h4;
 mod i3;
@@ -28,15 +33,19 @@ mod j1;
 mod j10;
 mod j2;
 mod j3;
+mod j4;
 mod j6;
 pub mod member;
 mod own;
 pub mod parts;
 mod proxy;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
-use banyan_lab::stage::{ShopClient, ShopOptions, ShopProcess, Stage, Wish, program, violations, within};
+use banyan_kafka::testing::Broker;
+use banyan_lab::stage::{
+    Apart, Databases, Plan, ShopClient, ShopOptions, ShopProcess, Stage, Wish, program, violations, within,
+};
 use banyan_store::sqlx::{PgPool, postgres::PgPoolOptions};
 use futures::future::LocalBoxFuture;
 use serde_json::Value;
@@ -47,6 +56,9 @@ pub const ROWS: &[Row] = &[
     a2::ROW,
     a3::ROW,
     a4::ROW,
+    b5::ROW,
+    b6::ROW,
+    b7::ROW,
     c1::ROW,
     c2::ROW,
     c3::ROW,
@@ -64,12 +76,14 @@ pub const ROWS: &[Row] = &[
     e6::ROW,
     e7::ROW,
     f1::ROW,
+    g2::ROW,
     h3::ROW,
     h4::ROW,
     i3::ROW,
     j1::ROW,
     j2::ROW,
     j3::ROW,
+    j4::ROW,
     j6::ROW,
     j10::ROW,
 ];
@@ -139,6 +153,17 @@ pub async fn open(stage: &Stage, options: ShopOptions) -> ShopProcess {
     let shop = stage.shop("shop", options).await;
     shop.stock(&SKUS, 100_000).await;
     shop
+}
+
+/// A shop whose modules are processes of their own, each on its own database.
+///
+/// # Errors
+/// Where there is no broker to be had: what is shown instead says why.
+pub async fn taken_apart(stage: &Stage, plan: Plan) -> Result<Apart, Shown> {
+    let started = tokio::task::spawn_blocking(Broker::start).await.expect("a broker starts");
+    let broker = started.map_err(|why| Shown { figure: why, as_said: false })?;
+    let plan = Plan { databases: Databases::Own, ..plan };
+    Ok(Apart::start(stage, "shop", &Arc::new(broker), plan).await)
 }
 
 /// So many baskets of two products.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
@@ -35,6 +35,10 @@ impl Addresses {
     #[must_use]
     pub fn port(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn port_number(&self) -> u16 {
+        self.port
     }
 
     pub(super) fn listen(&self) -> String {
@@ -84,6 +88,12 @@ impl ServiceProcess {
         service
     }
 
+    /// Where its log is.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Whether its process runs.
     #[must_use]
     pub fn lives(&self) -> bool {
@@ -124,6 +134,22 @@ impl ServiceProcess {
     /// When it does not run.
     pub async fn kill9(&mut self) {
         self.end(Signal::SIGKILL).await;
+    }
+
+    /// Stops it where it stands.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.process.as_ref().expect("a service that runs").signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.process.as_ref().expect("a service that runs").signal(Signal::SIGCONT);
     }
 
     /// Stops it as a supervisor would; whether it ended well.

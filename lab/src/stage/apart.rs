@@ -6,7 +6,7 @@ use banyan_kafka::testing::Broker;
 use banyan_kernel::SystemClock;
 use banyan_net::port::ServiceKey;
 
-use super::{Addresses, ServiceProcess, ShopOptions, ShopProcess, Stage, free_port};
+use super::{Addresses, Line, ServiceProcess, ShopOptions, ShopProcess, Stage, free_port};
 
 /// The modules, in the order in which they are started.
 pub const MODULES: [&str; 6] = ["catalog", "inventory", "payments", "shipping", "orders", "notifications"];
@@ -30,6 +30,12 @@ pub struct Plan {
     pub databases: Databases,
     /// The front, beyond what it must be told of the others.
     pub front: ShopOptions,
+    /// Whether others reach each process by a line that can be made worse.
+    pub lines: bool,
+    /// What everybody logs; warnings, unless told.
+    pub log: Option<String>,
+    /// What the services are told beyond that.
+    pub env: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -46,6 +52,8 @@ pub struct Apart {
     pub front: ShopProcess,
     /// The processes of each module that is out.
     pub services: BTreeMap<&'static str, Vec<ServiceProcess>>,
+    /// The lines to them, in the same order, if there are any.
+    pub lines: BTreeMap<&'static str, Vec<Line>>,
     wiring: Wiring,
 }
 
@@ -57,7 +65,10 @@ struct Wiring {
     /// Where the front serves the modules that are with it.
     front: u16,
     out: BTreeMap<&'static str, Vec<Addresses>>,
+    /// Where others find them.
+    found_at: BTreeMap<&'static str, Vec<String>>,
     databases: Databases,
+    log: Option<String>,
 }
 
 impl Apart {
@@ -66,8 +77,9 @@ impl Apart {
     /// # Panics
     /// When one is not.
     pub async fn start(stage: &Stage, name: &str, broker: &Arc<Broker>, plan: Plan) -> Self {
-        let wiring = Wiring::new(stage, name, broker.clone(), &plan);
-        let Plan { mut front, .. } = plan;
+        let mut wiring = Wiring::new(stage, name, broker.clone(), &plan);
+        let lines = if plan.lines { wiring.by_lines().await } else { BTreeMap::new() };
+        let Plan { mut front, env: told, .. } = plan;
         front.env.extend(wiring.of_front());
         let front = stage.shop(name, front).await;
         let mut services = BTreeMap::new();
@@ -77,12 +89,13 @@ impl Apart {
             }
             let mut started = Vec::new();
             for addresses in all {
-                let env = wiring.of_service(module, *addresses, &front);
+                let mut env = wiring.of_service(module, *addresses, &front);
+                env.extend(told.iter().cloned());
                 started.push(ServiceProcess::start(stage, module, *addresses, env).await);
             }
             services.insert(*module, started);
         }
-        Self { front, services, wiring }
+        Self { front, services, lines, wiring }
     }
 
     /// The only process of a module that is out.
@@ -100,16 +113,40 @@ impl Apart {
         self.wiring.of_front().into_iter().filter(own).collect()
     }
 
+    /// Starts those again that have ended, and tells their names.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    pub async fn revived(&mut self) -> Vec<&'static str> {
+        let mut revived = Vec::new();
+        if !self.front.lives() {
+            self.front.restart().await;
+            revived.push("front");
+        }
+        for (module, all) in &mut self.services {
+            for service in all.iter_mut().filter(|service| !service.lives()) {
+                service.restart().await;
+                revived.push(*module);
+            }
+        }
+        revived
+    }
+
     /// Stops everybody; whether all ended well.
     ///
     /// # Panics
     /// When one does not end.
     pub async fn stop(&mut self) -> bool {
-        let mut well = self.front.stop().await.success();
-        for service in self.services.values_mut().flatten().filter(|service| service.lives()) {
-            well &= service.stop().await;
+        let mut well = true;
+        // Who asks others before those; and the front last, whose database server it is.
+        for module in MODULES.into_iter().rev() {
+            for service in
+                self.services.get_mut(module).into_iter().flatten().filter(|service| service.lives())
+            {
+                well &= service.stop().await;
+            }
         }
-        well
+        self.front.stop().await.success() && well
     }
 }
 
@@ -121,9 +158,26 @@ impl Wiring {
             ServiceKey::open(who, &keys.join(format!("{who}.pem")), Arc::new(SystemClock)).expect("a key");
         }
         let addresses = |count: usize| std::iter::repeat_with(Addresses::draw).take(count).collect();
-        let out = plan.services.iter().map(|(module, count)| (*module, addresses(*count))).collect();
-        let (prefix, databases) = (name.to_owned(), plan.databases);
-        Self { keys, broker, prefix, front: free_port(), out, databases }
+        let out = plan.services.iter().map(|(module, count)| (*module, addresses(*count)));
+        let out: BTreeMap<_, Vec<Addresses>> = out.collect();
+        let found_at = out.iter().map(|(module, all)| (*module, all.iter().map(Addresses::port).collect()));
+        let found_at = found_at.collect();
+        let (prefix, databases, log) = (name.to_owned(), plan.databases, plan.log.clone());
+        Self { keys, broker, prefix, front: free_port(), out, found_at, databases, log }
+    }
+
+    /// Each process is found at the end of a line.
+    async fn by_lines(&mut self) -> BTreeMap<&'static str, Vec<Line>> {
+        let mut lines: BTreeMap<_, Vec<Line>> = BTreeMap::new();
+        for (module, all) in &self.out {
+            for addresses in all {
+                lines.entry(*module).or_default().push(Line::to(addresses.port_number()).await);
+            }
+        }
+        let found = |line: &Line| format!("http://127.0.0.1:{}", line.port);
+        self.found_at =
+            lines.iter().map(|(module, all)| (*module, all.iter().map(found).collect())).collect();
+        lines
     }
 
     /// What everybody is told: the key to sign with, whose keys count, the broker, and where the others are.
@@ -136,12 +190,10 @@ impl Wiring {
             ("BANYAN_KAFKA", self.broker.cluster("").brokers),
             ("BANYAN_KAFKA_PREFIX", self.prefix.clone()),
         ];
-        let out = self.out.iter().filter(|(module, _)| **module != who);
-        let out = out.map(|(module, all)| {
-            let all: Vec<String> = all.iter().map(Addresses::port).collect();
-            (format!("BANYAN_{}", module.to_uppercase()), all.join(","))
-        });
-        all.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(out).collect()
+        let out = self.found_at.iter().filter(|(module, _)| **module != who);
+        let out = out.map(|(module, all)| (format!("BANYAN_{}", module.to_uppercase()), all.join(",")));
+        let log = self.log.clone().map(|log| ("BANYAN_LOG".to_owned(), log));
+        all.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(out).chain(log).collect()
     }
 
     fn of_front(&self) -> Vec<(String, String)> {

@@ -239,6 +239,15 @@ impl ShopClient {
         PgPoolOptions::new().max_connections(2).connect_lazy_with(self.superuser())
     }
 
+    /// The same of another database on that server: a module's own.
+    ///
+    /// # Panics
+    /// When none runs.
+    #[must_use]
+    pub fn superuser_pool_of(&self, database: &str) -> PgPool {
+        PgPoolOptions::new().max_connections(2).connect_lazy_with(self.superuser().database(database))
+    }
+
     /// `DATABASE_URL` of the shop's private PostgreSQL, for another shop.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ mod apart;
 mod book;
 mod client;
 mod leash;
+mod line;
 mod load;
 pub mod process;
 mod seed;
@@ -16,9 +17,11 @@ mod shop;
 mod wait;
 
 use std::{
+    collections::BTreeSet,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ pub use alone::{Addresses, ServiceProcess};
 pub use apart::{Apart, Databases, MODULES, Plan};
 pub use book::{Effects, Outside};
 pub use client::{Answer, ShopClient};
+pub use line::{Line, Quality};
 pub use load::{Sample, Wish, violations};
 pub use seed::Seed;
 pub use shop::{ShopOptions, ShopProcess};
@@ -154,10 +158,12 @@ pub fn program() -> PathBuf {
     })
 }
 
-/// A port that is free now.
+/// A port that is free now, and that nobody else here was given: whoever got one may listen there only later.
 pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut seed = Seed::unforeseen();
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let drawn = std::iter::repeat_with(|| (PORTS.start + seed.below(PORTS.end - PORTS.start)) as u16);
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && given.insert(*port);
     drawn.take(1_000).find(free).expect("a free port among a thousand")
 }

@@ -47,7 +47,8 @@ pub type Carry = fn(Told, &Brokers, Uuid) -> Carriage;
 pub fn run(name: &'static str, carry: Carry, wire: impl FnOnce(&Given) -> Result<Alone, String>) -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let ended = Settings::read(name, Arc::new(variable)).and_then(|settings| {
-        let telemetry = Telemetry::start(settings.log_format, &settings.log, TraceSettings::read(variable)?)?;
+        let telemetry =
+            Telemetry::start(settings.log_format, &settings.log, TraceSettings::read(name, variable)?)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         let ended = runtime.block_on(serve_until_stopped(name, settings, carry, wire));

@@ -133,7 +133,7 @@ mod tests {
             "OTEL_EXPORTER_OTLP_TIMEOUT" => Some(time_out_ms.to_owned()),
             _ => None,
         };
-        let settings = TraceSettings::read(said).expect("well").expect("asked for");
+        let settings = TraceSettings::read("banyan", said).expect("well").expect("asked for");
         Sending::start(settings).expect("a thread")
     }
 

@@ -76,11 +76,11 @@ pub struct TraceSettings {
 }
 
 impl TraceSettings {
-    /// What these variables ask for; none, where they do not ask for traces.
+    /// What these variables ask for; none, where they do not ask for traces. The process is called `service`, unless they say otherwise.
     ///
     /// # Errors
     /// With the variable that cannot be followed.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+    pub fn read(service: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         // Empty is as if it were not set, says the specification.
         let said = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let Some(endpoint) = endpoint(&said)? else { return Ok(None) };
@@ -97,7 +97,7 @@ impl TraceSettings {
         Ok(Some(Self {
             endpoint,
             sampler: sampler(&said)?,
-            service: (!is_named).then(|| SERVICE.to_owned()),
+            service: (!is_named).then(|| service.to_owned()),
             timeout: Duration::from_millis(number(&said, "OTEL_EXPORTER_OTLP_TIMEOUT", 600_000)? as u64),
             queue_spans_max,
             batch_spans_max: number(&said, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", queue_spans_max)?,
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<TraceSettings>, String> {
-        TraceSettings::read(|name| {
+        TraceSettings::read("banyan", |name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         })
     }
