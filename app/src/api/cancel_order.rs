@@ -42,6 +42,7 @@ pub(crate) struct Cancel {
         (status = 200, description = "It is being undone, or has been.", body = OrderView),
         (status = 400, description = "Malformed JSON.", body = Problem),
         (status = 401, description = "No valid token.", body = Problem),
+        (status = 403, description = "Neither a customer nor staff: a program that reads for the shop changes nothing.", body = Problem),
         (status = 404, description = "No such order, or somebody else's.", body = Problem),
         (status = 408, description = "The body came too slowly.", body = Problem),
         (status = 410, description = "Too late: it has been handed over.", body = Problem),
@@ -59,6 +60,8 @@ pub(crate) async fn cancel_order(
     Path(id): Path<String>,
     Body(wish): Body<Cancel>,
 ) -> Result<(HeaderMap, Json<OrderView>), Problem> {
+    // To see an order is not yet to change it.
+    principal.may_change()?;
     let order = visible(&api, &principal, &id).await?;
     let context = Context { actor: principal.0, trace: trace.about(&order) };
     let answer = api.orders.cancel(order.id, wish.reason.0, context).await;

@@ -3,6 +3,7 @@
 
 use std::{fs, path::PathBuf, sync::LazyLock};
 
+use banyan_kernel::Role;
 use reqwest::{Method, header::HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
@@ -175,8 +176,30 @@ async fn each_example_works_as_it_stands_in_a_shop_with_the_sample() {
         .is(204);
 }
 
-/// By a customer where it is for customers, else by staff; a parameter that has no example may be left out.
-async fn as_it_stands(shop: &Shop, customer: Uuid, name: &str, operation: &Value) -> Answer {
+/// A question that is a POST since it has a body.
+const ASKS_ALONE: &str = "quote";
+
+/// Also of the operation that is added next.
+#[tokio::test]
+async fn who_only_reads_for_the_shop_changes_nothing() {
+    let document = Call::get("/openapi.json").check(200, "").await.json();
+    let shop = sample_shop().await;
+    let service = format!("Bearer {}", shop.token(Role::Service, "reporting"));
+    let by_whom = |operation: &Value| operation["security"][0].as_object().is_some_and(|who| !who.is_empty());
+    let mut walked = 0;
+    for (name, operation) in operations(&document) {
+        if name.starts_with("GET ") || operation["operationId"] == ASKS_ALONE || !by_whom(operation) {
+            continue;
+        }
+        let answer = example_call(&name, operation).authorization(&service).send(shop).await;
+        assert!(matches!(answer.status, 403 | 404), "{name}: {} {}", answer.status, answer.text);
+        walked += 1;
+    }
+    assert!(walked >= 10, "only {walked} operations change anything");
+}
+
+/// A parameter that has no example may be left out.
+fn example_call(name: &str, operation: &Value) -> Call {
     let (verb, template) = name.split_once(' ').expect("a verb and a path");
     let (mut path, mut query, mut headers) = (template.to_owned(), Vec::new(), Vec::new());
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -198,7 +221,12 @@ async fn as_it_stands(shop: &Shop, customer: Uuid, name: &str, operation: &Value
         assert!(body.is_object(), "{name}: its body has no example");
         call = call.json(body);
     }
-    let call = headers.into_iter().fold(call, |call, (key, value)| call.header(key, value));
+    headers.into_iter().fold(call, |call, (key, value)| call.header(key, value))
+}
+
+/// By a customer where it is for customers, else by staff.
+async fn as_it_stands(shop: &Shop, customer: Uuid, name: &str, operation: &Value) -> Answer {
+    let call = example_call(name, operation);
     until("an answer that stands", async || {
         let by_staff = call.clone().staff().send(shop).await;
         let answer =

@@ -140,6 +140,18 @@ impl Principal {
         Err(Problem::new(StatusCode::FORBIDDEN, "staff_only", "only staff may do this"))
     }
 
+    /// Whoever may change anything at all: a customer what is theirs, staff.
+    ///
+    /// # Errors
+    /// 403 for a program that reads for the shop.
+    pub fn may_change(&self) -> Result<(), Problem> {
+        if matches!(self.0.role, Role::Customer | Role::Staff) {
+            return Ok(());
+        }
+        let detail = "a program that reads for the shop changes nothing";
+        Err(Problem::new(StatusCode::FORBIDDEN, "reads_only", detail))
+    }
+
     /// Staff, or a program that reads for the shop.
     ///
     /// # Errors
