@@ -20,6 +20,7 @@ use futures::future::join_all;
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -196,16 +197,18 @@ impl RunningShop {
     }
 
     /// Stops taking requests, finishes what is under way, stops what it started. False when that took
-    /// longer than the deadline; nothing is lost either way.
+    /// longer than the one deadline that all of it has; nothing is lost either way.
     pub async fn stop(mut self) -> bool {
+        let deadline = Instant::now() + self.drain;
         self.stop.cancel();
         let answered = async { while self.servers.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(self.drain, answered).await.is_ok();
+        let answered = tokio::time::timeout_at(deadline, answered);
+        let (answered, worked) = tokio::join!(answered, self.work.drain(self.drain));
         self.servers.abort_all();
-        let in_time = self.work.drain(self.drain).await && in_time;
         // Before the server ends, which would be their connections' trouble.
         let closed = join_all(self.stores.iter().map(|store| store.pool().close()));
-        let in_time = tokio::time::timeout(self.drain, closed).await.is_ok() && in_time;
+        let closed = tokio::time::timeout_at(deadline, closed).await;
+        let in_time = worked && answered.is_ok() && closed.is_ok();
         let_go(Some(self.database), self.sandbox).await;
         in_time
     }

@@ -73,11 +73,6 @@ pub(super) async fn caches(State(admin): State<Admin>) -> Json<Value> {
     Json(json!({ "caches": admin.0.shop.caches() }))
 }
 
-pub(super) async fn mails(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
-    let counts = told(admin.0.shop.notifications.facts.counts().await)?;
-    Ok(Json(json!({ "mails": counts })))
-}
-
 pub(super) async fn horizon(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
     let holder = Holder::find(&admin.0.edge).await.map_err(|error| unavailable(&error))?;
     Ok(Json(json!({ "holder": holder })))

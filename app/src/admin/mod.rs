@@ -5,6 +5,7 @@ mod dead_letters;
 mod faults;
 mod forget;
 mod look;
+mod mails;
 mod read_models;
 mod resolve;
 mod topics;
@@ -96,7 +97,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/groups", get(look::groups))
         .route("/admin/caches", get(look::caches))
         .route("/admin/horizon", get(look::horizon))
-        .route("/admin/mails", get(look::mails))
+        .route("/admin/mails", get(mails::list))
+        .route("/admin/mails/retry", post(mails::retry))
         .route("/admin/read-models", get(read_models::list))
         .route("/admin/read-models/{name}/rebuild", post(read_models::rebuild))
         .route("/admin/dead-letters/{group}", get(dead_letters::list))

@@ -10,6 +10,7 @@ mod client;
 mod dead_letters;
 mod faults;
 mod forget;
+mod mails;
 mod order;
 mod rebuild;
 mod replay;
@@ -86,6 +87,9 @@ enum Command {
     /// Looks at a product's stock: where did it come from, where did it go?
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Mails: how many wait, how many were refused; has those sent again.
+    #[command(subcommand)]
+    Mails(mails::MailsCommand),
     /// Judges what must always be true; exit code 1 when something is not.
     Audit(audit::AuditArgs),
     /// Turns a fault of the outside up for a while (a shop with --allow-faults).
@@ -175,6 +179,7 @@ async fn execute(
         Command::RotateKey => token::rotate_key(&common),
         Command::Order(command) => order::order(&common, command).await,
         Command::Stock(command) => stock::stock(&common, command).await,
+        Command::Mails(command) => mails::mails(&common, command).await,
         Command::Audit(args) => audit::audit(&common, &args).await,
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,

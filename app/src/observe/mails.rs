@@ -9,5 +9,7 @@ use super::{gauge, natural, seconds};
 pub(super) async fn look(mails: &dyn MailFacts) {
     let Answer::Done(due) = mails.due().await else { return };
     gauge("banyan.mails.due", "Mails that wait to be sent").record(natural(due.mails), &[]);
+    gauge("banyan.mails.refused", "Mails that the mail server refused for good")
+        .record(natural(due.refused), &[]);
     seconds("banyan.mails.oldest", "Since what the oldest of them tells of").record(due.oldest_s, &[]);
 }

@@ -3,13 +3,21 @@
 use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     process::Stdio,
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use banyan_lab::stage::{Seed, ShopOptions, Stage, Wish};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
+};
+use reqwest::Method;
+use serde_json::json;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 const SETTLE: Duration = Duration::from_secs(60);
@@ -64,4 +72,56 @@ async fn ctrl_c_while_it_starts_ends_everything() {
         assert!(ended.success() || ended.signal() == Some(stop as i32), "{ended}");
         assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
     }
+}
+
+/// A mail server that takes the connection and says nothing, for as long as it is called.
+async fn hanging() -> (String, Arc<Notify>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("smtp://{}", listener.local_addr().expect("an address"));
+    let called = Arc::new(Notify::new());
+    let heard = called.clone();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+            heard.notify_one();
+        }
+    });
+    (url, called)
+}
+
+/// Half a head, and then a byte now and again, until the other side has enough of it.
+async fn drip(address: String) {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(b"GET /v1/products HTTP/1.1\r\nHost: shop\r\nX-Drips: ").await.expect("half a head");
+    while stream.write_all(b"x").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_drips_and_a_mail_server_that_hangs_hold_up_no_stop() {
+    /// What a stop may take; of it a stop that waits for nobody needs little.
+    const DRAIN: Duration = Duration::from_secs(10);
+    let stage = Stage::new();
+    let (smtp, called) = hanging().await;
+    let env =
+        vec![("BANYAN_SMTP_URL".to_owned(), smtp), ("BANYAN_MAIL_FROM".to_owned(), "a@b.example".to_owned())];
+    let mut shop = stage.shop("shop", ShopOptions { env, ..ShopOptions::default() }).await;
+    shop.stock(&["APPLE"], 10).await;
+    let contact = json!({"name": "Ada", "email": "ada@example.org",
+        "address": {"street": "Ring 1", "postcode": "1010", "city": "Wien", "country": "AT"}});
+    let token = shop.customer_token("ada").await;
+    let me = format!("{}/v1/customers/me", shop.api);
+    let put = shop.ask(Method::PUT, &me, &token, None, Some(&contact)).await;
+    assert_eq!(put.expect("an answer").status, 200);
+    shop.place(&Wish::of("ada", "one", &["APPLE"])).await;
+    tokio::time::timeout(SETTLE, called.notified()).await.expect("a mail is under way");
+    let dripping = tokio::spawn(drip(shop.api.trim_start_matches("http://").to_owned()));
+    shop.get("/v1/products", &token).await;
+    let begun = Instant::now();
+    let status = shop.stop_by(Signal::SIGTERM).await;
+    assert_eq!(status.code(), Some(0), "after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < DRAIN, "{:?}", begun.elapsed());
+    dripping.await.expect("who drips is cut");
 }

@@ -8,6 +8,7 @@ pub mod outbound;
 pub mod port;
 pub mod problem;
 pub mod server;
+mod under_way;
 pub mod webhook;
 
 pub use client::client;

@@ -1,21 +1,25 @@
 //! A listener that neither slow senders, slow readers, nor idle connections can exhaust.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
-use axum::{Router, extract::ConnectInfo, extract::Request};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Service, ServiceExt};
+
+use crate::under_way::UnderWay;
 
 /// The limits of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +45,11 @@ const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// When a connection cannot be accepted, what helps is that others end.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// When the shop stops: for the last bytes of an answer that was given, and for a head of which only these were missing.
+const LAST_BYTES_TIME: Duration = Duration::from_millis(200);
 
-/// Serves HTTP/1.1 until `stop`, then finishes the requests under way; idle connections end at once.
+/// Serves HTTP/1.1 until `stop`, then finishes the requests under way. A request whose head is not complete has not begun: who is idle,
+/// or drips, is cut.
 ///
 /// # Errors
 /// When the listener has no address.
@@ -54,7 +61,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.local_addr()?;
     let room = std::sync::Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -63,10 +70,9 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let connection = graceful.watch(connection(stream, peer, router.clone(), limits));
-                tokio::spawn(async move {
-                    // A client that went away, or was too slow: its own trouble.
-                    let _ = connection.await;
+                let served = serve_one(stream, peer, router.clone(), limits, stop.clone());
+                connections.spawn(async move {
+                    served.await;
                     drop(permit);
                 });
             }
@@ -77,8 +83,45 @@ pub async fn serve(
         }
     }
     drop(listener);
-    graceful.shutdown().await;
+    connections.close();
+    connections.wait().await;
     Ok(())
+}
+
+/// One connection, to its end; after `stop` to the end of the request under way, if there is one.
+async fn serve_one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: ServerLimits,
+    stop: CancellationToken,
+) {
+    let (requests, mut under_way) = watch::channel(0_u32);
+    let service = router.map_request(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let mut connection = pin!(connection(stream, UnderWay::over(service, requests), limits));
+    // How it ends is the client's own trouble: it went away, or was too slow.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let idle = async {
+        loop {
+            // Elapsed means: for so long there was none.
+            let none = under_way.wait_for(|requests| *requests == 0).await.is_ok();
+            let begins = under_way.wait_for(|requests| *requests > 0);
+            if !none || tokio::time::timeout(LAST_BYTES_TIME, begins).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = connection => {}
+        () = idle => {}
+    }
 }
 
 async fn accept(
@@ -93,29 +136,17 @@ async fn accept(
 
 type Io = TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>;
 
-fn connection(
+fn connection<S>(
     stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
+    service: S,
     limits: ServerLimits,
-) -> http1::Connection<
-    Io,
-    TowerToHyperService<
-        impl tower::Service<
-            Request<hyper::body::Incoming>,
-            Response = axum::response::Response,
-            Error = std::convert::Infallible,
-            Future: Send,
-        > + Clone
-        + Send,
-    >,
-> {
+) -> http1::Connection<Io, TowerToHyperService<S>>
+where
+    S: Service<Request<hyper::body::Incoming>, Response = axum::response::Response> + Clone,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_time));
-    let service = router.map_request(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.map(axum::body::Body::new)
-    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)

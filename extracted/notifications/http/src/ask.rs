@@ -45,6 +45,10 @@ impl Notifications for HttpNotifications {
     async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
         self.0.one("mail", nobodys(), &OfMail { id }).await
     }
+
+    async fn retry_refused(&self) -> Answer<u64> {
+        self.0.one("retry-refused", nobodys(), &Nothing {}).await
+    }
 }
 
 #[async_trait]

@@ -64,10 +64,13 @@ fn mails(port: Port<Served>) -> Port<Served> {
             served.notifications.mailbox(customer, before, limit).await
         },
     )
+    .question("mail", "One mail; nothing where there is none.", |served: Served, OfMail { id }| async move {
+        served.notifications.mail(id).await
+    })
     .question(
-        "mail",
-        "One mail; nothing where there is none.",
-        |served: Served, OfMail { id }| async move { served.notifications.mail(id).await },
+        "retry-refused",
+        "Has mails sent again that the server refused for good, and says how many.",
+        |served: Served, Nothing {}| async move { served.notifications.retry_refused().await },
     )
 }
 

@@ -20,13 +20,16 @@ pub struct MailFact {
     pub orders_seen: i64,
 }
 
-/// Mails that wait to be sent.
+/// Mails that wait to be sent, and that will not be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MailsDue {
     /// How many.
     pub mails: i64,
     /// Seconds since what the oldest of them tells of; 0 where none waits.
     pub oldest_s: f64,
+    /// Mails that the server refused for good.
+    #[serde(default)]
+    pub refused: i64,
 }
 
 /// What the audit may ask, and who looks after a running shop. `Broken`: what is there cannot be read.

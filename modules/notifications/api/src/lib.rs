@@ -108,7 +108,7 @@ pub struct Contact {
     /// 1 to 100 characters.
     #[schema(min_length = 1, max_length = 100)]
     pub name: String,
-    /// One address (RFC 5321).
+    /// One address (RFC 5321); its domain may be of any script, what stands before the `@` is of ASCII.
     #[schema(format = "email", max_length = 254)]
     pub email: String,
     /// In which they are written to.
@@ -223,4 +223,6 @@ pub trait Notifications: Send + Sync {
     ) -> Answer<Vec<MailHead>>;
     /// One mail; nothing where there is none.
     async fn mail(&self, id: MailId) -> Answer<Option<Mail>>;
+    /// Has mails sent again that the server refused for good, and says how many; once more finds none.
+    async fn retry_refused(&self) -> Answer<u64>;
 }

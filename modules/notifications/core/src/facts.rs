@@ -15,9 +15,9 @@ const FACTS: &str = "select order_id, kind, orders_seen from mail \
 
 const COUNTS: &str = "select kind, count(*) from mail group by kind order by kind";
 
-/// By the partial index of due mails.
-const DUE: &str =
-    "select count(*), coalesce(extract(epoch from $1 - min(at)), 0)::float8 from mail where sending = 'due'";
+/// By the partial indexes of due and of refused mails.
+const DUE: &str = "select count(*), coalesce(extract(epoch from $1 - min(at)), 0)::float8, \
+     (select count(*) from mail where sending = 'refused') from mail where sending = 'due'";
 
 #[async_trait]
 impl MailFacts for Notifications {
@@ -55,6 +55,7 @@ async fn counts(store: &Store) -> Result<BTreeMap<String, i64>, StoreError> {
 
 async fn due(store: &Store) -> Result<MailsDue, StoreError> {
     let now = store.clock().now();
-    let (mails, age): (i64, f64) = sqlx::query_as(DUE).bind(now).fetch_one(store.pool()).await?;
-    Ok(MailsDue { mails, oldest_s: age.max(0.0) })
+    let (mails, age, refused): (i64, f64, i64) =
+        sqlx::query_as(DUE).bind(now).fetch_one(store.pool()).await?;
+    Ok(MailsDue { mails, oldest_s: age.max(0.0), refused })
 }

@@ -1,7 +1,8 @@
 //! Implementation of notifications: what is told to a customer, and how they are reached.
 //!
 //! `orders` and `refunds` hear what happened and put a mail into the mailbox, in one commit with their positions;
-//! `delayed` notices what did not happen. `render` joins a mail with its reader; `send` has what is due delivered.
+//! `delayed` notices what did not happen. `render` joins a mail with its reader; `send` has what is due delivered,
+//! by `smtp`.
 //! `contact` is the only file that knows a person.
 
 mod contact;
@@ -9,10 +10,12 @@ mod delayed;
 mod facts;
 mod mail;
 mod mailbox;
+mod measure;
 mod news;
 mod orders;
 mod render;
 mod send;
+mod smtp;
 
 use std::sync::Arc;
 
@@ -25,7 +28,8 @@ use sqlx::migrate::Migrator;
 pub use delayed::{DELAYED_GROUP, DelayedReconciler};
 pub use news::NewsConsumer;
 pub use orders::OrdersConsumer;
-pub use send::{MAIL_GROUP, MailServer, MailServerError, SendReconciler};
+pub use send::{MAIL_GROUP, SendReconciler};
+pub use smtp::{MailServer, MailServerError};
 
 use render::Templates;
 
@@ -89,5 +93,9 @@ impl notifications_api::Notifications for Notifications {
 
     async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
         mailbox::read(&self.store, &self.templates, id).await.map_or_else(Answer::from, Answer::Done)
+    }
+
+    async fn retry_refused(&self) -> Answer<u64> {
+        send::retry(&self.store).await.map_or_else(Answer::from, Answer::Done)
     }
 }

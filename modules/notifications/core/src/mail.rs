@@ -14,7 +14,7 @@ const INSERT: &str = "insert into mail (order_id, kind, n, customer_id, at, amou
      as t(o, kind, n, customer, at, amount, currency, pieces, cause, slot, seen, tracking, trace) \
      on conflict do nothing";
 const FIRST: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries, tracking, trace from mail where order_id = any($1) and kind = 'confirmed'";
+     tries, refusals, tracking, trace from mail where order_id = any($1) and kind = 'confirmed'";
 
 /// What is told, as it is kept.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Mail {
     pub(crate) orders_seen: Option<i64>,
     pub(crate) sending: Sending,
     pub(crate) tries: i32,
+    /// How often the server said that it will never take this one.
+    pub(crate) refusals: i32,
     /// The order's, in which sending it is one more call.
     pub(crate) trace: Option<Uuid>,
 }
@@ -64,6 +66,7 @@ impl FromRow<'_, PgRow> for Mail {
             orders_seen: row.try_get("orders_seen")?,
             sending: parse_sending(&sending).ok_or_else(|| unknown("sending"))?,
             tries: row.try_get("tries")?,
+            refusals: row.try_get("refusals")?,
             trace: row.try_get("trace")?,
         })
     }

@@ -8,10 +8,10 @@ use uuid::Uuid;
 use crate::{contact, mail::Mail, render::Templates};
 
 const LIST: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries, tracking, trace from mail where customer_id = $1 and (at, order_id, kind, n) < ($2, $3, $4, $5) \
+     tries, refusals, tracking, trace from mail where customer_id = $1 and (at, order_id, kind, n) < ($2, $3, $4, $5) \
      order by at desc, order_id desc, kind desc, n desc limit $6";
 const ONE: &str = "select order_id, kind, n, customer_id, at, amount_minor, currency, pieces, cause, orders_seen, sending, \
-     tries, tracking, trace from mail where order_id = $1 and kind = $2 and n = $3";
+     tries, refusals, tracking, trace from mail where order_id = $1 and kind = $2 and n = $3";
 
 pub(crate) async fn list(
     store: &Store,

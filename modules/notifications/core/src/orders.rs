@@ -130,6 +130,7 @@ fn told(first: Option<&Mail>, order: OrderId, event: &Envelope) -> Result<Option
                 orders_seen: Some(event.sequence),
                 sending: Sending::Kept,
                 tries: 0,
+                refusals: 0,
                 trace: Some(Uuid::from_u128(event.traceparent.trace_id())),
             }))
         }

@@ -111,6 +111,7 @@ mod tests {
             orders_seen: None,
             sending: Sending::Kept,
             tries: 0,
+            refusals: 0,
             trace: None,
         }
     }

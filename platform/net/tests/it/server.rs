@@ -18,7 +18,11 @@ const SHORT: Duration = Duration::from_millis(200);
 async fn open(limits: ServerLimits) -> (SocketAddr, CancellationToken) {
     // More than the sockets' buffers hold.
     let much = get(async || Body::from(vec![b'x'; 32 << 20]));
-    let router = Router::new().route("/", get(async || "here")).route("/much", much);
+    let slow = get(async || {
+        tokio::time::sleep(SHORT * 4).await;
+        "at last"
+    });
+    let router = Router::new().route("/", get(async || "here")).route("/much", much).route("/slow", slow);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
@@ -107,4 +111,30 @@ async fn a_stop_ends_idle_connections_and_takes_no_more() {
     idle.read_exact(&mut answer).await.expect("an answer");
     stop.cancel();
     to_the_end(&mut idle).await;
+}
+
+/// A head that is not complete is no request yet: nobody waits for the rest of it. What was asked for is answered, though it takes a while.
+#[tokio::test]
+async fn a_stop_cuts_who_drips_and_answers_who_has_asked() {
+    let limits = ServerLimits { head_time: 10 * PATIENCE, ..ServerLimits::default() };
+    let (address, stop) = open(limits).await;
+    let (mut silent, mut dripping, mut again) =
+        (connect(address).await, connect(address).await, connect(address).await);
+    dripping.write_all(b"GET / HTTP/1.1\r\nHost:").await.expect("sent");
+    again.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT").await.expect("sent");
+    let mut asking = connect(address).await;
+    asking.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    // Answered here means accepted there, all before it.
+    answers(address).await;
+    stop.cancel();
+    let (one, two, three, answer) = tokio::join!(
+        to_the_end(&mut silent),
+        to_the_end(&mut dripping),
+        to_the_end(&mut again),
+        to_the_end(&mut asking)
+    );
+    assert_eq!((one.len(), two.len()), (0, 0));
+    assert_eq!(String::from_utf8_lossy(&three).matches("HTTP/1.1 200").count(), 1);
+    assert!(String::from_utf8_lossy(&answer).ends_with("at last"), "{answer:?}");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }

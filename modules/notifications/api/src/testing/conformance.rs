@@ -74,10 +74,11 @@ async fn what_cannot_be_a_contact_changes_nothing(on: &dyn UnderTest) {
     let ada = customer("invalid");
     let good = contact("Ada");
     done(on.port().put_contact(ada, good.clone()).await);
-    let changes: [fn(&mut Contact); 6] = [
+    let changes: [fn(&mut Contact); 7] = [
         |contact| contact.name.clear(),
         |contact| contact.name = "Ada\r\nBcc: all@example.org".to_owned(),
         |contact| contact.email = "no-address".to_owned(),
+        |contact| contact.email = "jö@example.org".to_owned(),
         |contact| contact.email = "ada@example.org, eve@example.org".to_owned(),
         |contact| contact.address.country = "Austria".to_owned(),
         |contact| contact.unwanted = vec![Kind::Shipped; 7],
@@ -210,5 +211,7 @@ async fn facts_are_of_the_orders_asked_for(on: &dyn UnderTest) {
         count(&after) - count(&before)
     };
     assert_eq!((more(Kind::Confirmed), more(Kind::Shipped), more(Kind::Cancelled)), (3, 1, 0));
-    assert_eq!(done(on.facts().due().await).mails, 0, "nothing is sent");
+    let due = done(on.facts().due().await);
+    assert_eq!((due.mails, due.refused), (0, 0), "nothing is sent");
+    assert_eq!(done(on.port().retry_refused().await), 0);
 }

@@ -1,7 +1,10 @@
 //! Mails that leave the house: at least once, always under the same id, and nobody's trouble is another's.
 
-use notifications_api::{Contact, Kind, Sending};
+use banyan_kernel::Answer;
+use notifications_api::{Contact, Kind, MailFacts as _, Notifications as _, Sending};
 use notifications_core::{MailServer, MailServerError, SendReconciler};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     server::{MailPeer, Mood},
@@ -20,7 +23,7 @@ fn reconciler(world: &World, peer: &MailPeer) -> SendReconciler {
 async fn settle(world: &World, reconciler: &SendReconciler) -> usize {
     let mut tries = 0;
     for _ in 0..10 {
-        tries += reconciler.turn(&slots()).await.expect("a turn");
+        tries += reconciler.turn(&slots(), &CancellationToken::new()).await.expect("a turn");
         world.clock.advance_micros(LATER_MICROS);
     }
     tries
@@ -77,6 +80,76 @@ async fn a_refusal_for_good_is_believed_in_the_end_and_keeps_no_other_mail() {
     assert_eq!(peer.taken().len(), 1);
 }
 
+/// What is said to whoever comes, before it was said for whom a mail is, is no mail's fault, however often it is said.
+#[tokio::test]
+async fn a_server_that_refuses_us_costs_no_mail() {
+    for mood in [Mood::RefusesWhoComes, Mood::RefusesTheLogIn, Mood::RefusesTheSender] {
+        let world = World::new(true).await;
+        let peer = MailPeer::open(&[mood, mood, mood, mood, mood, Mood::RefusesForNow, Mood::Takes]).await;
+        world.put(contact("Ada", "ada@example.org")).await;
+        world.hear(&[created("a")]).await;
+        assert_eq!(settle(&world, &reconciler(&world, &peer)).await, 7, "{mood:?}");
+        assert!(all_are(&world, Sending::Sent).await, "{mood:?}");
+        assert_eq!(peer.taken().len(), 1);
+    }
+}
+
+/// A while in which a server was away counts for nothing when it refuses a reader afterwards.
+#[tokio::test]
+async fn refusals_of_a_mail_are_counted_apart_from_other_tries_and_there_is_a_way_back() {
+    let world = World::new(true).await;
+    let (later, no) = (Mood::RefusesForNow, Mood::RefusesTheReader);
+    let peer = MailPeer::open(&[later, later, later, no, no, later, no, Mood::Takes]).await;
+    world.put(contact("Ada", "ada@example.org")).await;
+    world.hear(&[created("a")]).await;
+    let reconciler = reconciler(&world, &peer);
+    assert_eq!(settle(&world, &reconciler).await, 7, "three refusals, and four that were none");
+    assert!(all_are(&world, Sending::Refused).await);
+    let refused = async || match world.notifications.due().await {
+        Answer::Done(due) => (due.mails, due.refused),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused().await, (0, 1));
+    assert_eq!(world.notifications.retry_refused().await, Answer::Done(1));
+    assert_eq!(
+        world.notifications.retry_refused().await,
+        Answer::Done(0),
+        "it is due, and no longer refused"
+    );
+    assert_eq!(refused().await, (1, 0));
+    assert_eq!(settle(&world, &reconciler).await, 1);
+    assert!(all_are(&world, Sending::Sent).await);
+}
+
+/// What it has not answered for is due as it was, and has the same id when it is sent again.
+#[tokio::test]
+async fn a_server_that_hangs_holds_up_no_stop() {
+    let (world, peer) = (World::new(true).await, MailPeer::open(&[Mood::Hangs, Mood::Takes]).await);
+    world.put(contact("Ada", "ada@example.org")).await;
+    world.hear(&[created("a")]).await;
+    let (reconciler, stop) = (reconciler(&world, &peer), CancellationToken::new());
+    let all = slots();
+    let turn = reconciler.turn(&all, &stop);
+    let stopping = async {
+        peer.is_called().await;
+        stop.cancel();
+    };
+    let (tried, ()) = tokio::join!(turn, stopping);
+    assert_eq!(tried.expect("a turn"), 1);
+    assert!(all_are(&world, Sending::Due).await);
+    assert_eq!(reconciler.turn(&all, &CancellationToken::new()).await.expect("a turn"), 1, "at once");
+    assert!(all_are(&world, Sending::Sent).await);
+}
+
+#[tokio::test]
+async fn a_domain_in_another_script_is_written_to_as_every_server_takes_it() {
+    let (world, peer) = (World::new(true).await, MailPeer::open(&[Mood::Takes]).await);
+    world.put(contact("Jörg", "joerg@exämple.org")).await;
+    world.hear(&[created("a")]).await;
+    assert_eq!(settle(&world, &reconciler(&world, &peer)).await, 1);
+    assert!(peer.taken()[0].contains("joerg@xn--exmple-cua.org"), "{}", peer.taken()[0]);
+}
+
 #[tokio::test]
 async fn nobody_and_who_does_not_want_it_are_sent_nothing() {
     let (world, peer) = (World::new(true).await, MailPeer::open(&[Mood::Takes]).await);
@@ -97,8 +170,8 @@ async fn what_somebody_else_is_sending_is_not_sent_beside_them() {
     world.put(contact("Ada", "ada@example.org")).await;
     world.hear(&(0..20).map(|n| created(&n.to_string())).collect::<Vec<_>>()).await;
     let (one, two) = (reconciler(&world, &peer), reconciler(&world, &peer));
-    let all = slots();
-    let (one, two) = tokio::join!(one.turn(&all), two.turn(&all));
+    let (all, going_on) = (slots(), CancellationToken::new());
+    let (one, two) = tokio::join!(one.turn(&all, &going_on), two.turn(&all, &going_on));
     assert_eq!(one.expect("a turn") + two.expect("a turn"), 20);
     assert_eq!(peer.taken().len(), 20, "each once");
 }
@@ -110,9 +183,9 @@ async fn a_server_that_is_away_leaves_the_mail_due() {
     world.hear(&[created("a")]).await;
     let nowhere = MailServer::new("smtp://127.0.0.1:1", FROM).expect("a server");
     let away = SendReconciler::new(world.notifications.clone(), nowhere);
-    assert_eq!(away.turn(&slots()).await.expect("a turn"), 1);
+    assert_eq!(away.turn(&slots(), &CancellationToken::new()).await.expect("a turn"), 1);
     assert!(all_are(&world, Sending::Due).await);
-    assert_eq!(away.turn(&slots()).await.expect("a turn"), 0, "not again at once");
+    assert_eq!(away.turn(&slots(), &CancellationToken::new()).await.expect("a turn"), 0, "not again at once");
     world.clock.advance_micros(LATER_MICROS);
     settle(&world, &reconciler(&world, &peer)).await;
     assert!(all_are(&world, Sending::Sent).await);

@@ -15,6 +15,14 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     Takes,
+    /// As soon as somebody comes: it is closed.
+    RefusesWhoComes,
+    /// Whoever logs in, with whatever.
+    RefusesTheLogIn,
+    RefusesTheSender,
+    RefusesTheReader,
+    /// Takes the connection and says nothing at all.
+    Hangs,
     RefusesForGood,
     RefusesForNow,
     /// Takes the mail and goes away without a word.
@@ -26,6 +34,7 @@ pub struct MailPeer {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<String>>>,
     moods: Arc<Mutex<VecDeque<Mood>>>,
+    called: Arc<tokio::sync::Notify>,
 }
 
 impl MailPeer {
@@ -33,7 +42,7 @@ impl MailPeer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let moods = Arc::new(Mutex::new(moods.iter().copied().collect()));
-        let peer = Self { address, taken: Arc::default(), moods };
+        let peer = Self { address, taken: Arc::default(), moods, called: Arc::default() };
         let serving = peer.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -45,7 +54,12 @@ impl MailPeer {
     }
 
     pub fn url(&self) -> String {
-        format!("smtp://{}", self.address)
+        format!("smtp://user:secret@{}", self.address)
+    }
+
+    /// Waits until somebody has connected.
+    pub async fn is_called(&self) {
+        self.called.notified().await;
     }
 
     /// The mails that were taken, whole.
@@ -61,30 +75,41 @@ impl MailPeer {
     /// RFC 5321, as far as a client of one mail asks for it.
     async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
         let mut stream = BufReader::new(stream);
-        stream.write_all(b"220 peer\r\n").await?;
+        let mood = self.mood();
+        self.called.notify_one();
+        match mood {
+            Mood::Hangs => std::future::pending().await,
+            Mood::RefusesWhoComes => return stream.write_all(b"554 closed for today\r\n").await,
+            _ => stream.write_all(b"220 peer\r\n").await?,
+        }
         loop {
             let mut line = String::new();
             if stream.read_line(&mut line).await? == 0 {
                 return Ok(());
             }
-            match line.get(..4).unwrap_or_default() {
-                "DATA" => {
+            let answer: &[u8] = match (line.get(..4).unwrap_or_default(), mood) {
+                ("EHLO", _) => b"250-peer\r\n250 AUTH PLAIN\r\n",
+                ("AUTH", Mood::RefusesTheLogIn) => b"535 who are you\r\n",
+                ("AUTH", _) => b"235 welcome\r\n",
+                ("MAIL", Mood::RefusesTheSender) => b"550 not from you\r\n",
+                ("RCPT", Mood::RefusesTheReader) => b"550 no such person\r\n",
+                ("DATA", _) => {
                     stream.write_all(b"354 go on\r\n").await?;
                     let mail = read_mail(&mut stream).await?;
-                    let mood = self.mood();
                     if matches!(mood, Mood::Takes | Mood::DiesAfter) {
                         self.taken.lock().expect("no panic").push(mail);
                     }
                     match mood {
-                        Mood::Takes => stream.write_all(b"250 taken\r\n").await?,
-                        Mood::RefusesForGood => stream.write_all(b"550 no such person\r\n").await?,
-                        Mood::RefusesForNow => stream.write_all(b"451 later\r\n").await?,
+                        Mood::RefusesForGood => b"554 not that\r\n",
+                        Mood::RefusesForNow => b"451 later\r\n",
                         Mood::DiesAfter => return Ok(()),
+                        _ => b"250 taken\r\n",
                     }
                 }
-                "QUIT" => return stream.write_all(b"221 bye\r\n").await,
-                _ => stream.write_all(b"250 peer\r\n").await?,
-            }
+                ("QUIT", _) => return stream.write_all(b"221 bye\r\n").await,
+                _ => b"250 peer\r\n",
+            };
+            stream.write_all(answer).await?;
         }
     }
 }
