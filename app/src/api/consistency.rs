@@ -2,7 +2,7 @@
 //! ("Session Guarantees for Weakly Consistent Replicated Data", D. Terry et al., 1994: read your writes).
 //!
 //! Every write of the API answers one, every read of it takes them. A read that may be behind what it is asked for waits for it
-//! for a bounded time or says so; one that reads what was committed shows it anyway.
+//! for a bounded time or says so; one that reads what was committed shows it anyway, and says so where no such write was committed.
 
 use axum::{
     extract::{FromRequestParts, Request},
@@ -10,11 +10,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use banyan_kernel::{CustomerId, OrderId, Sku, Timestamp};
+use banyan_kernel::{CustomerId, OrderId, Refusal, Sku, Timestamp};
 use banyan_net::Problem;
 use inventory_api::Told;
+use orders_api::refusals;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::refuse;
 
 /// `SOURCE/SUBJECT/SEQUENCE`; a reader may send several, separated by commas.
 pub(crate) const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
@@ -128,6 +131,27 @@ impl AtLeast {
         self.0.iter().filter_map(order).collect()
     }
 
+    /// Orders of whose money something was given back.
+    pub(crate) fn payments(&self) -> Vec<OrderId> {
+        let payment = |token: &Token| match token {
+            Token::Payment(order, _) => Some(*order),
+            _ => None,
+        };
+        self.0.iter().filter_map(payment).collect()
+    }
+
+    /// Whether an order at this version, as it was committed, is less than what is asked for: then there was no such write.
+    pub(crate) fn exceeds_order(&self, order: OrderId, committed: i64) -> bool {
+        self.orders().iter().any(|(id, version)| *id == order && committed < *version)
+    }
+
+    /// As [`Self::exceeds_order`], of a product.
+    pub(crate) fn exceeds_product(&self, product: &Sku, committed: i64) -> bool {
+        self.0.iter().any(
+            |token| matches!(token, Token::Product(sku, version) if sku == product && committed < *version),
+        )
+    }
+
     pub(crate) fn told_of_stock(&self) -> Vec<Told> {
         let told = |token: &Token| match token {
             Token::Stock(told) => Some(*told),
@@ -162,6 +186,12 @@ pub(super) async fn understood(request: Request, next: Next) -> Response {
         Err(problem) if reads => problem.into_response(),
         _ => next.run(request).await,
     }
+}
+
+/// What is asked for is not there, or not yet.
+pub(crate) fn behind(detail: &str) -> Problem {
+    let refusal = Refusal::new(refusals::BEHIND, detail);
+    refuse(refusal, |_| StatusCode::PRECONDITION_FAILED)
 }
 
 /// What a write answers.

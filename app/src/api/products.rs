@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{
     Api,
     body::Body,
-    consistency::{AtLeast, Token, token},
+    consistency::{AtLeast, Token, behind, token},
     cursors::List,
     done,
     idempotency::{IdempotencyKey, replayed},
@@ -210,6 +210,7 @@ pub(crate) async fn list_categories(State(api): State<Api>) -> Result<Json<Categ
         (status = 200, description = "The product; `ETag` is its version.", body = Product),
         (status = 304, description = "Not changed."),
         (status = 404, description = "No such product.", body = Problem),
+        (status = 412, description = "It has not come to the Consistency-Token: no such change was committed.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
 )]
@@ -227,6 +228,10 @@ pub(crate) async fn show_product(
         kept
     };
     let product = product.ok_or_else(unknown)?;
+    if at_least.exceeds_product(&product.sku, product.version) {
+        // What was committed has been read: there is nothing to wait for.
+        return Err(behind("the product has not come to what you ask to see"));
+    }
     Ok(unless_known(&headers, product.version, KeptBy::Anybody, Json(product)))
 }
 

@@ -14,7 +14,9 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{
-    Api, done,
+    Api,
+    consistency::{AtLeast, behind},
+    done,
     tags::{KeptBy, unless_known},
 };
 
@@ -66,6 +68,7 @@ pub(crate) fn parse_place(text: &str) -> Option<(Timestamp, Uuid)> {
         (status = 304, description = "Not changed."),
         (status = 401, description = "No valid token.", body = Problem),
         (status = 404, description = "No such order, or somebody else's.", body = Problem),
+        (status = 412, description = "It has not come to the Consistency-Token: no such change was committed.", body = Problem),
         (status = 500, description = "Our fault; it has been logged.", body = Problem),
         (status = 503, description = "Not now; ask again.", body = Problem),
     )
@@ -74,9 +77,13 @@ pub(crate) async fn show_order(
     State(api): State<Api>,
     principal: Principal,
     headers: HeaderMap,
+    at_least: AtLeast,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let order = visible(&api, &principal, &id).await?;
+    if at_least.exceeds_order(order.id, order.version) {
+        return Err(behind("the order has not come to what you ask to see"));
+    }
     Ok(unless_known(&headers, order.version, KeptBy::Asker, Json(order)))
 }
 

@@ -13,6 +13,7 @@ const CAROL: Uuid = Uuid::from_u128(0xca401);
 const DAVE: Uuid = Uuid::from_u128(0xda7e);
 const ERIN: Uuid = Uuid::from_u128(0xe419);
 const FAYE: Uuid = Uuid::from_u128(0xfa7e);
+const GRACE: Uuid = Uuid::from_u128(0x94ace);
 
 fn token_of(answer: &Answer) -> String {
     answer.header("consistency-token").expect("a write of an order says where it left it").to_owned()
@@ -131,6 +132,7 @@ async fn every_write_answers_a_token_that_reads_take_and_what_is_none_is_refused
         let shown = show.clone().header("consistency-token", token).check(200, "").await.json();
         assert_eq!(shown["version"], 2);
     }
+    show.header("consistency-token", "catalog/astrolabe/9999").check(412, "read_model_behind").await;
     let lines = json!({"lines": [{"sku": "astrolabe", "quantity": 9}]});
     let received =
         Call::post("/v1/stock/receipts").staff().key("astrolabes").json(&lines).check(201, "").await;
@@ -164,6 +166,36 @@ async fn every_write_answers_a_token_that_reads_take_and_what_is_none_is_refused
         let read = Call::get(path).staff();
         read.clone().header("consistency-token", token_of(&lost)).check(200, "").await;
         read.header("consistency-token", "inventory/1").check(400, "consistency_token_invalid").await;
+    }
+}
+
+/// A mail is made of what orders tell, a moment after the order was taken: who asks with the token of the write reads it all the same.
+#[tokio::test]
+async fn who_writes_reads_the_mails_that_it_makes() {
+    let mailbox = Call::get("/v1/mails?limit=200").customer(GRACE);
+    for n in 0..10 {
+        let place = Call::post("/v1/orders").customer(GRACE).key(&format!("told-{n}")).json(&basket());
+        let placed = place.check(201, "").await;
+        let (id, token) = (placed.json()["id"].clone(), token_of(&placed));
+        let told = shows(&mailbox.clone().header("consistency-token", &token)).await;
+        let told = told["mails"].as_array().expect("mails").iter().filter(|mail| mail["order"] == id);
+        assert!(told.clone().any(|mail| mail["kind"] == "confirmed"), "{token}: {told:?}");
+        let id = id.as_str().expect("an id");
+        let mail = Call::get(&format!("/v1/mails/{id}.confirmed.0")).customer(GRACE);
+        shows(&mail.header("consistency-token", &token)).await;
+        let by_staff = Call::get(&format!("/v1/customers/{GRACE}/mails")).staff();
+        shows(&by_staff.header("consistency-token", &token)).await;
+        let made_up = format!("orders/{id}/9999");
+        for read in [
+            mailbox.clone(),
+            Call::get(&format!("/v1/mails/{id}.confirmed.0")).customer(GRACE),
+            Call::get(&format!("/v1/customers/{GRACE}/mails")).staff(),
+            Call::get(&format!("/v1/orders/{id}")).customer(GRACE),
+        ] {
+            read.header("consistency-token", &made_up).check(412, "read_model_behind").await;
+        }
+        let foreign = Call::get("/v1/mails").customer(DAVE).header("consistency-token", &token);
+        foreign.check(412, "read_model_behind").await;
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, OrderId, Timestamp, TraceParent};
 use banyan_net::port::PortClient;
-use notifications_api::{Contact, Mail, MailFact, MailFacts, MailHead, MailId, MailsDue, Notifications};
+use notifications_api::{
+    Awaited, Contact, Mail, MailFact, MailFacts, MailHead, MailId, MailsDue, Notifications,
+};
 use uuid::Uuid;
 
 use crate::questions::{Facts, Mailbox, Nothing, OfCustomer, OfMail, Place, Reached};
@@ -37,13 +39,14 @@ impl Notifications for HttpNotifications {
         customer: CustomerId,
         before: Option<(Timestamp, MailId)>,
         limit: u16,
+        at_least: Vec<Awaited>,
     ) -> Answer<Vec<MailHead>> {
         let before = before.map(|(at, id)| Place { at, id });
-        self.0.one("mailbox", nobodys(), &Mailbox { customer, before, limit }).await
+        self.0.one("mailbox", nobodys(), &Mailbox { customer, before, limit, at_least }).await
     }
 
-    async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
-        self.0.one("mail", nobodys(), &OfMail { id }).await
+    async fn mail(&self, id: MailId, at_least: Vec<Awaited>) -> Answer<Option<Mail>> {
+        self.0.one("mail", nobodys(), &OfMail { id, at_least }).await
     }
 
     async fn retry_refused(&self) -> Answer<u64> {

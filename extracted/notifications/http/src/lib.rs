@@ -58,15 +58,19 @@ fn contacts(port: Port<Served>) -> Port<Served> {
 fn mails(port: Port<Served>) -> Port<Served> {
     port.question(
         "mailbox",
-        "A customer's mails, the newest first, strictly older than a place.",
-        |served: Served, Mailbox { customer, before, limit }| async move {
+        "A customer's mails, the newest first, strictly older than a place. Refusal: read_model_behind.",
+        |served: Served, Mailbox { customer, before, limit, at_least }| async move {
             let before = before.map(|place| (place.at, place.id));
-            served.notifications.mailbox(customer, before, limit).await
+            served.notifications.mailbox(customer, before, limit, at_least).await
         },
     )
-    .question("mail", "One mail; nothing where there is none.", |served: Served, OfMail { id }| async move {
-        served.notifications.mail(id).await
-    })
+    .question(
+        "mail",
+        "One mail; nothing where there is none. Refusal: read_model_behind.",
+        |served: Served, OfMail { id, at_least }| async move {
+            served.notifications.mail(id, at_least).await
+        },
+    )
     .question(
         "retry-refused",
         "Has mails sent again that the server refused for good, and says how many.",

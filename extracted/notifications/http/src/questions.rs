@@ -1,7 +1,7 @@
 //! What is asked.
 
 use banyan_kernel::{CustomerId, OrderId, Timestamp};
-use notifications_api::{Contact, MailId};
+use notifications_api::{Awaited, Contact, MailId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,6 +25,8 @@ pub(crate) struct Mailbox {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Place>,
     pub(crate) limit: u16,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) at_least: Vec<Awaited>,
 }
 
 /// Where a mail stands among all.
@@ -40,6 +42,8 @@ pub(crate) struct Place {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct OfMail {
     pub(crate) id: MailId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) at_least: Vec<Awaited>,
 }
 
 /// About everything.

@@ -202,6 +202,19 @@ impl MailId {
 pub mod refusals {
     /// A name, address or e-mail address that cannot be one.
     pub const INVALID_CONTACT: &str = "invalid_contact";
+    /// The mailbox has not come to what the reader asks to see.
+    pub const BEHIND: &str = "read_model_behind";
+}
+
+/// What a reader asks to see at least: so many mails of a kind about an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Awaited {
+    /// About which order.
+    pub order: OrderId,
+    /// About what.
+    pub kind: Kind,
+    /// How many of that kind.
+    pub mails: i32,
 }
 
 /// What notifications can do for others.
@@ -214,15 +227,17 @@ pub trait Notifications: Send + Sync {
     /// Forgets a person: what was known of them is gone. Their mails stay, addressed to nobody. True when something was
     /// known; once more changes nothing.
     async fn forget(&self, customer: CustomerId) -> Answer<bool>;
-    /// A customer's mails, the newest first, strictly older than this one of this time; at most `limit`, up to [`MAILS_MAX`].
+    /// A customer's mails, the newest first, strictly older than this one of this time; at most `limit`, up to [`MAILS_MAX`]. What is
+    /// told by the bus is waited for, for a bounded time, where the reader asks to see it. Refusal: `read_model_behind`.
     async fn mailbox(
         &self,
         customer: CustomerId,
         before: Option<(Timestamp, MailId)>,
         limit: u16,
+        at_least: Vec<Awaited>,
     ) -> Answer<Vec<MailHead>>;
-    /// One mail; nothing where there is none.
-    async fn mail(&self, id: MailId) -> Answer<Option<Mail>>;
+    /// One mail; nothing where there is none. Waits, and refuses, as [`Self::mailbox`] does.
+    async fn mail(&self, id: MailId, at_least: Vec<Awaited>) -> Answer<Option<Mail>>;
     /// Has mails sent again that the server refused for good, and says how many; once more finds none.
     async fn retry_refused(&self) -> Answer<u64>;
 }

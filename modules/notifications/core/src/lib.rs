@@ -22,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, Timestamp};
 use banyan_store::{Schema, Store};
-use notifications_api::{Contact, Mail, MailHead, MailId};
+use notifications_api::{Awaited, Contact, Mail, MailHead, MailId};
 use sqlx::migrate::Migrator;
 
 pub use delayed::{DELAYED_GROUP, DelayedReconciler};
@@ -86,13 +86,14 @@ impl notifications_api::Notifications for Notifications {
         customer: CustomerId,
         before: Option<(Timestamp, MailId)>,
         limit: u16,
+        at_least: Vec<Awaited>,
     ) -> Answer<Vec<MailHead>> {
-        let mails = mailbox::list(&self.store, &self.templates, customer, before, limit).await;
-        mails.map_or_else(Answer::from, Answer::Done)
+        let mails = mailbox::list(&self.store, &self.templates, customer, before, limit, &at_least).await;
+        mails.unwrap_or_else(Answer::from)
     }
 
-    async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
-        mailbox::read(&self.store, &self.templates, id).await.map_or_else(Answer::from, Answer::Done)
+    async fn mail(&self, id: MailId, at_least: Vec<Awaited>) -> Answer<Option<Mail>> {
+        mailbox::read(&self.store, &self.templates, id, &at_least).await.unwrap_or_else(Answer::from)
     }
 
     async fn retry_refused(&self) -> Answer<u64> {

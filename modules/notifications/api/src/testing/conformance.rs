@@ -5,8 +5,8 @@ use banyan_kernel::{Answer, Clock as _, CustomerId, ManualClock, OrderId, Timest
 
 use super::{contact, customer, order};
 use crate::{
-    Contact, Kind, Language, MAILS_MAX, Mail, MailFact, MailFacts, MailHead, MailId, Notifications, Sending,
-    refusals,
+    Awaited, Contact, Kind, Language, MAILS_MAX, Mail, MailFact, MailFacts, MailHead, MailId, Notifications,
+    Sending, refusals,
 };
 
 /// Notifications that send nothing, and what they hear.
@@ -34,6 +34,7 @@ pub async fn conformance(on: &dyn UnderTest) {
     pages_lose_and_double_nothing_of_one_instant(on).await;
     a_page_is_bounded(on).await;
     a_mail_is_the_one_that_the_list_shows(on).await;
+    a_mailbox_shows_at_least_what_a_reader_asks_to_see(on).await;
     facts_are_of_the_orders_asked_for(on).await;
 }
 
@@ -53,7 +54,7 @@ async fn known(on: &dyn UnderTest, of: CustomerId) -> Option<Contact> {
 }
 
 async fn mailbox(on: &dyn UnderTest, of: &str) -> Vec<MailHead> {
-    done(on.port().mailbox(customer(of), None, MAILS_MAX).await)
+    done(on.port().mailbox(customer(of), None, MAILS_MAX, Vec::new()).await)
 }
 
 async fn a_contact_is_what_was_said_last(on: &dyn UnderTest) {
@@ -113,7 +114,7 @@ async fn who_is_forgotten_is_known_no_longer(on: &dyn UnderTest) {
 }
 
 async fn mail(on: &dyn UnderTest, id: MailId) -> Mail {
-    done(on.port().mail(id).await).expect("a mail")
+    done(on.port().mail(id, Vec::new()).await).expect("a mail")
 }
 
 async fn a_mailbox_is_read_newest_first_and_by_its_owner_alone(on: &dyn UnderTest) {
@@ -136,7 +137,7 @@ async fn a_mailbox_is_read_newest_first_and_by_its_owner_alone(on: &dyn UnderTes
 async fn pages(on: &dyn UnderTest, of: &str, limit: u16) -> Vec<String> {
     let (mut all, mut before) = (Vec::new(), None);
     loop {
-        let page = done(on.port().mailbox(customer(of), before, limit).await);
+        let page = done(on.port().mailbox(customer(of), before, limit, Vec::new()).await);
         assert!(page.len() <= usize::from(limit));
         let Some(last) = page.last() else { return all };
         before = Some((last.at, MailId::parse(&last.id).expect("an id")));
@@ -161,7 +162,7 @@ async fn a_page_is_bounded(on: &dyn UnderTest) {
     for n in 0..=MAILS_MAX {
         on.accepted(order(&format!("many-{n}")), customer("many"), at(n.into())).await;
     }
-    let page = done(on.port().mailbox(customer("many"), None, u16::MAX).await);
+    let page = done(on.port().mailbox(customer("many"), None, u16::MAX, Vec::new()).await);
     assert_eq!(page.len(), usize::from(MAILS_MAX), "whatever is asked for");
     assert_eq!(pages(on, "many", MAILS_MAX).await.len(), usize::from(MAILS_MAX) + 1);
 }
@@ -181,7 +182,35 @@ async fn a_mail_is_the_one_that_the_list_shows(on: &dyn UnderTest) {
         MailId { n: 1, ..id },
         MailId { order: order("mail-unknown"), ..id },
     ] {
-        assert_eq!(done(on.port().mail(unknown).await), None, "{unknown}");
+        assert_eq!(done(on.port().mail(unknown, Vec::new()).await), None, "{unknown}");
+    }
+}
+
+/// What is there is shown; what is not is waited for, and then said to be missing, whatever else is there.
+async fn a_mailbox_shows_at_least_what_a_reader_asks_to_see(on: &dyn UnderTest) {
+    let about = order("awaited");
+    let id = MailId { order: about, kind: Kind::Confirmed, n: 0 };
+    on.accepted(about, customer("awaited"), at(40)).await;
+    let awaited = |kind, mails| vec![Awaited { order: about, kind, mails }];
+    let asked = async |at_least: Vec<Awaited>| {
+        let mailbox = on.port().mailbox(customer("awaited"), None, MAILS_MAX, at_least.clone()).await;
+        (code(&mailbox), code(&on.port().mail(id, at_least).await))
+    };
+    let behind = (Some(refusals::BEHIND.to_owned()), Some(refusals::BEHIND.to_owned()));
+    assert_eq!(asked(awaited(Kind::Confirmed, 1)).await, (None, None));
+    assert_eq!(asked(awaited(Kind::Shipped, 1)).await, behind);
+    let both = [awaited(Kind::Confirmed, 1), awaited(Kind::Shipped, 1)].concat();
+    assert_eq!(asked(both.clone()).await, behind, "all of it");
+    on.shipped(about, at(41)).await;
+    assert_eq!(asked(both).await, (None, None));
+    assert_eq!(asked(awaited(Kind::Confirmed, 2)).await, behind, "so many");
+}
+
+fn code<T: std::fmt::Debug>(answer: &Answer<T>) -> Option<String> {
+    match answer {
+        Answer::Done(_) => None,
+        Answer::Rejected(refusal) => Some(refusal.code.to_string()),
+        other => panic!("{other:?}"),
     }
 }
 

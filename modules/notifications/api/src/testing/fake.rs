@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use banyan_kernel::{Answer, CustomerId, OrderId, Timestamp};
 
 use crate::{
-    Address, COUNTRIES, Contact, Kind, MAILS_MAX, Mail, MailFact, MailFacts, MailHead, MailId, MailsDue,
-    Notifications, Sending, refusals,
+    Address, Awaited, COUNTRIES, Contact, Kind, MAILS_MAX, Mail, MailFact, MailFacts, MailHead, MailId,
+    MailsDue, Notifications, Sending, refusals,
 };
 
 /// Keeps what the real ones keep, without a database, templates and a server to send by.
@@ -21,6 +21,15 @@ pub struct FakeNotifications(Mutex<Inner>);
 struct Inner {
     contacts: BTreeMap<CustomerId, Contact>,
     mails: Vec<Kept>,
+}
+
+impl Inner {
+    fn is_behind(&self, at_least: &[Awaited]) -> bool {
+        at_least.iter().any(|Awaited { order, kind, mails }| {
+            let told = self.mails.iter().filter(|mail| mail.id.order == *order && mail.id.kind == *kind);
+            i32::try_from(told.count()).unwrap_or(i32::MAX) < *mails
+        })
+    }
 }
 
 /// A mail as it is kept: who is written to is joined when it is read.
@@ -83,8 +92,12 @@ impl Notifications for FakeNotifications {
         customer: CustomerId,
         before: Option<(Timestamp, MailId)>,
         limit: u16,
+        at_least: Vec<Awaited>,
     ) -> Answer<Vec<MailHead>> {
         let inner = self.inner();
+        if inner.is_behind(&at_least) {
+            return Answer::rejected(refusals::BEHIND, "the mailbox has not come to it");
+        }
         let mut theirs: Vec<&Kept> = inner.mails.iter().filter(|mail| mail.customer == customer).collect();
         theirs.sort_by_key(|mail| std::cmp::Reverse(place(mail.at, mail.id)));
         let older = |mail: &&Kept| before.is_none_or(|(at, id)| place(mail.at, mail.id) < place(at, id));
@@ -92,8 +105,11 @@ impl Notifications for FakeNotifications {
         Answer::Done(theirs.into_iter().filter(older).take(limit).map(head).collect())
     }
 
-    async fn mail(&self, id: MailId) -> Answer<Option<Mail>> {
+    async fn mail(&self, id: MailId, at_least: Vec<Awaited>) -> Answer<Option<Mail>> {
         let inner = self.inner();
+        if inner.is_behind(&at_least) {
+            return Answer::rejected(refusals::BEHIND, "the mailbox has not come to it");
+        }
         let mail = inner.mails.iter().find(|mail| mail.id == id);
         Answer::Done(mail.map(|mail| {
             let name = inner.contacts.get(&mail.customer).map_or("customer", |contact| &contact.name);

@@ -49,7 +49,7 @@ async fn who_is_forgotten_is_in_no_table_and_their_mails_are_addressed_to_nobody
     world.put(contact("Ada Unforgettable", "unforgettable@example.org")).await;
     world.hear(&[created("a"), shipped("a")]).await;
     let id = MailId { order: id("a"), kind: Kind::Shipped, n: 0 };
-    let read = async || match world.notifications.mail(id).await {
+    let read = async || match world.notifications.mail(id, Vec::new()).await {
         Answer::Done(Some(mail)) => mail,
         other => panic!("{other:?}"),
     };
@@ -83,7 +83,7 @@ async fn a_mail_that_is_none_is_not_found() {
     }
     let known = MailId { order, kind: Kind::Confirmed, n: 0 };
     assert_eq!(MailId::parse(&known.to_string()), Some(known));
-    assert!(matches!(world.notifications.mail(known).await, Answer::Done(Some(_))));
+    assert!(matches!(world.notifications.mail(known, Vec::new()).await, Answer::Done(Some(_))));
     let unknown = MailId { kind: Kind::Shipped, ..known };
-    assert_eq!(world.notifications.mail(unknown).await, Answer::Done(None));
+    assert_eq!(world.notifications.mail(unknown, Vec::new()).await, Answer::Done(None));
 }

@@ -145,7 +145,7 @@ impl World {
 
     /// Ada's mailbox, the newest first.
     pub async fn mailbox(&self) -> Vec<MailHead> {
-        match self.notifications.mailbox(ADA, None, 200).await {
+        match self.notifications.mailbox(ADA, None, 200, Vec::new()).await {
             Answer::Done(mails) => mails,
             other => panic!("{other:?}"),
         }
