@@ -84,6 +84,24 @@ pub fn all_schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
     schemas
 }
 
+/// Whether mails may be from this one.
+///
+/// # Errors
+/// When it is no address.
+#[cfg(feature = "notifications")]
+pub fn mail_sender(from: &str) -> Result<(), String> {
+    MailServer::sender(from).map(drop).map_err(|error| error.to_string())
+}
+
+/// Whether mails may be from this one: whoever sends them says so.
+///
+/// # Errors
+/// None.
+#[cfg(not(feature = "notifications"))]
+pub fn mail_sender(_: &str) -> Result<(), String> {
+    Ok(())
+}
+
 /// Where mails are sent by.
 ///
 /// # Errors

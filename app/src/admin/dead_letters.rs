@@ -71,7 +71,10 @@ pub(super) async fn drop_letter(
 
 fn letters(admin: &Admin, group: &str) -> Result<DeadLetters, Problem> {
     let consumer = admin.consumers().into_iter().find(|consumer| consumer.group() == group);
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_group", "see GET /admin/groups");
+    let unknown = || {
+        let detail = format!("there is no group {group}; `banyan dlq list` names them");
+        Problem::new(StatusCode::NOT_FOUND, "unknown_group", detail)
+    };
     let consumer = consumer.ok_or_else(unknown)?;
     let source = admin.0.shop.source(consumer.source()).ok_or_else(unknown)?;
     Ok(DeadLetters::new(consumer, source))

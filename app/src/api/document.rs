@@ -40,7 +40,9 @@ pub(super) fn complete(document: &mut Whole) {
                     never_null(parameter);
                 }
             }
-            may_be_too_many(operation);
+            if !path.starts_with("/health/") {
+                may_be_too_many(operation);
+            }
             problems(operation);
             headers(operation, writes);
             examples::fill(path, operation);
@@ -72,7 +74,7 @@ fn takes_tokens(operation: &mut Operation) {
     responses.entry("400".to_owned()).or_insert_with(|| wrong.build().into());
 }
 
-/// Any request may be one too many, see [`banyan_net::identify`].
+/// Any request but a supervisor's may be one too many, see [`banyan_net::identify`].
 fn may_be_too_many(operation: &mut Operation) {
     let too_many = ResponseBuilder::new()
         .description("Too many requests; `Retry-After` says when to come back.")

@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use banyan_kernel::OrderId;
-use banyan_net::{Principal, Problem};
+use banyan_net::{Principal, Problem, ValidUntil};
 use banyan_store::Signal;
 use futures::{Stream, stream};
 use orders_api::{OrderCancelled, OrderEventView, OrderShipped, OrderState};
@@ -27,7 +27,7 @@ const STREAM_TIME_MAX: Duration = Duration::from_secs(600);
 /// An order's events, oldest first.
 ///
 /// With `Accept: text/event-stream` they come as server-sent events while they happen, until the order is
-/// ended; `Last-Event-ID` continues after an event's version.
+/// ended, the asker's token ends, or ten minutes have passed; `Last-Event-ID` continues after an event's version.
 #[utoipa::path(
     get, path = "/v1/orders/{id}/events", tag = "orders", security(("bearer" = [])),
     params(
@@ -48,6 +48,7 @@ const STREAM_TIME_MAX: Duration = Duration::from_secs(600);
 pub(crate) async fn follow_order(
     State(api): State<Api>,
     principal: Principal,
+    ValidUntil(valid_until): ValidUntil,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -65,7 +66,11 @@ pub(crate) async fn follow_order(
     let open = api.streams.open(&principal.0).ok_or_else(full)?;
     // Who comes back after the last event of an ended order gets the end at once.
     let ended = matches!(seen.state, OrderState::Shipped | OrderState::Cancelled) && after >= seen.version;
-    Ok(Sse::new(follow(api, (order, after, ended), open)).keep_alive(KeepAlive::default()).into_response())
+    let valid = valid_until - api.webhooks.clock.now();
+    let time_max = STREAM_TIME_MAX.min(valid.try_into().unwrap_or_default());
+    Ok(Sse::new(follow(api, (order, after, ended), time_max, open))
+        .keep_alive(KeepAlive::default())
+        .into_response())
 }
 
 struct Following {
@@ -82,10 +87,11 @@ struct Following {
 fn follow(
     api: Api,
     (order, after, ended): (OrderId, i64, bool),
+    time_max: Duration,
     open: OpenStream,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let signal = api.orders_signal.listen();
-    let until = tokio::time::Instant::now() + STREAM_TIME_MAX;
+    let until = tokio::time::Instant::now() + time_max;
     let ready = std::collections::VecDeque::new();
     let following = Following { api, order, after, signal, until, ready, ended, _open: open };
     stream::unfold(following, |mut following| async move {

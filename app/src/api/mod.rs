@@ -120,6 +120,7 @@ pub struct Api {
         description = "A shop you can take apart while it is open: the public API. Its examples are of a shop with the sample in it \
             (`banyan run`): with its tokens, each request works as it stands, once."
     ),
+    servers((url = "/", description = "The shop that serves this document.")),
     modifiers(&Bearer),
     tags(
         (name = "orders", description = "Place, follow and cancel orders."),

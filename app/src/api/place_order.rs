@@ -29,7 +29,7 @@ pub(crate) struct Basket {
     /// What, each product once.
     #[schema(min_items = 1, max_items = 200)]
     lines: Vec<WantedLine>,
-    /// The gateway's name for the card, never a card number.
+    /// The gateway's name for the card; a card's number is refused.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "pm_card_visa")]
     payment_method: String,
 }
@@ -105,7 +105,26 @@ fn check(basket: &Basket) -> Result<(), Problem> {
         let detail = "a payment_method is 1 to 64 letters, digits, dashes or underscores";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
     }
+    if is_card_number(method) {
+        // It would stay in the order's history for good.
+        let detail = "a payment_method is the gateway's name for a card, and never the card's number";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "card_number", detail));
+    }
     Ok(())
+}
+
+/// Of as many digits as cards have, whose check digit fits (ISO/IEC 7812-1, annex B), however they are grouped.
+fn is_card_number(text: &str) -> bool {
+    let grouped = |c: char| matches!(c, '-' | '_');
+    let Some(digits) =
+        text.chars().filter(|c| !grouped(*c)).map(|c| c.to_digit(10)).collect::<Option<Vec<_>>>()
+    else {
+        return false;
+    };
+    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+    let weighed = digits.iter().rev().enumerate();
+    let sum: u32 = weighed.map(|(place, digit)| if place % 2 == 1 { doubled(*digit) } else { *digit }).sum();
+    (13..=19).contains(&digits.len()) && sum.is_multiple_of(10)
 }
 
 /// Of what was understood, not of the bytes: another order of fields is the same wish.

@@ -154,8 +154,15 @@ fn checked(query: ProductsQuery) -> Result<ProductsQuery, Problem> {
         ("search", &query.search, SEARCH_CHARACTERS_MAX),
         ("category", &query.category, CATEGORY_CHARACTERS_MAX),
     ] {
-        if text.as_ref().is_some_and(|text| text.chars().count() > most || text.contains('\0')) {
+        let text = text.as_deref().unwrap_or_default();
+        if text.chars().count() > most {
             return Err(wrong("invalid_query", format!("{name} has at most {most} characters")));
+        }
+        if text.contains('\0') {
+            return Err(wrong(
+                "invalid_query",
+                format!("{name} has the character U+0000 in it, which no text has"),
+            ));
         }
     }
     Ok(query)

@@ -132,7 +132,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
     let parsed = file.command().try_get_matches_from(&args);
     let (cli, given) = match parsed.and_then(|given| Ok((Cli::from_arg_matches(&given)?, given))) {
         Ok(parsed) => parsed,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(&error, &file, &args),
     };
     let serves = matches!(cli.command, Command::Serve(_) | Command::Run(_) | Command::Config(_));
     if let Err(why) = settings::check_environment()
@@ -157,7 +157,9 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let code = runtime.block_on(execute(cli, (&file, &given), swap)).unwrap_or_else(|error| fail(&error));
+    let code = runtime.block_on(execute(cli, (&file, &given), swap));
+    let code =
+        code.unwrap_or_else(|error| fail(&if serves { file.in_their_words(&args, &error) } else { error }));
     runtime.shutdown_background();
     telemetry.stop();
     code
@@ -224,11 +226,11 @@ fn postgres(common: &Common) -> Result<ExitCode, String> {
 }
 
 /// Help is printed whole; an error in one line, without clap's usage below it.
-fn explain(error: &clap::Error) -> ExitCode {
+fn explain(error: &clap::Error, file: &settings::File, args: &[OsString]) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }
-    misused(&sentence(error))
+    misused(&file.in_their_words(args, &sentence(error)))
 }
 
 /// What clap says, in one line.

@@ -118,7 +118,8 @@ pub(crate) struct ServeArgs {
     /// After how many seconds an order that is not ended is called late to its customer.
     #[arg(long, env = "BANYAN_LATE_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
     late_s: u64,
-    /// An OpenID Connect issuer whose tokens count beside the shop's own: its `iss`, to the letter.
+    /// An OpenID Connect issuer whose tokens count beside the shop's own: its `iss`, to the letter. Their claim `banyan_role` says
+    /// `staff` or `service`; whose token has none is a customer.
     #[arg(long, env = "BANYAN_OIDC_ISSUER", requires_all = ["oidc_audience", "oidc_jwks"], value_name = "URL")]
     oidc_issuer: Option<String>,
     /// The `aud` that its tokens have for this shop.
@@ -164,6 +165,10 @@ impl ServeArgs {
             return Err(StartError::NotLoopback(self.admin_listen).to_string());
         }
         let database = self.database_url.as_deref().map(database).transpose()?;
+        let said_openly = std::env::var("DATABASE_URL").ok() != self.database_url;
+        if said_openly && database.as_ref().is_some_and(|(_, password)| !password.is_empty()) {
+            return Err("a password on the command line is everybody's: set DATABASE_URL".to_owned());
+        }
         let (database, database_password) = database.map_or((None, String::new()), |(d, p)| (Some(d), p));
         Ok(Config {
             data_dir: std::path::absolute(&common.data).map_err(|error| error.to_string())?,
@@ -212,6 +217,8 @@ impl ServeArgs {
     }
 
     fn mail(&self) -> Result<Option<MailConfig>, String> {
+        let sender = self.mail_from.as_deref().map(compose::mail_sender).transpose();
+        sender.map_err(|why| format!("--mail-from: {why}"))?;
         let Some((url, from)) = self.smtp_url.clone().zip(self.mail_from.clone()) else { return Ok(None) };
         let on_the_command_line = std::env::var("BANYAN_SMTP_URL").as_ref() != Ok(&url);
         if on_the_command_line && url.contains('@') {
@@ -223,7 +230,7 @@ impl ServeArgs {
             );
         }
         let mail = MailConfig { url, from };
-        compose::mail_server(&mail).map_err(|why| format!("--smtp-url and --mail-from: {why}"))?;
+        compose::mail_server(&mail).map_err(|why| format!("--smtp-url: {why}"))?;
         Ok(Some(mail))
     }
 
@@ -241,6 +248,12 @@ impl ServeArgs {
     }
 
     fn outside(&self) -> Result<Option<Outside>, String> {
+        let webhook_secrets = webhook_secrets()?;
+        if self.carrier_url.is_none() && said("BANYAN_CARRIER_SECRET").is_some() {
+            return Err(
+                "BANYAN_CARRIER_SECRET is set and no carrier is named: set BANYAN_CARRIER_URL".to_owned()
+            );
+        }
         let Some(url) = &self.gateway_url else { return Ok(None) };
         let known_by = |name: &str| std::env::var(name).map_err(|_| format!("set {name}"));
         let plain = |url: &str| url.trim_end_matches('/').to_owned();
@@ -252,10 +265,23 @@ impl ServeArgs {
             None => (plain(url), secret.clone()),
         };
         let control = std::env::var("BANYAN_CONTROL_TOKEN").ok();
-        let webhook_secrets = std::env::var("BANYAN_WEBHOOK_SECRETS").unwrap_or_default();
-        let webhook_secrets = webhook_secrets.split(',').map(|secret| secret.trim().to_owned()).collect();
         Ok(Some(Outside { address: plain(url), secret, carrier, control, webhook_secrets }))
     }
+}
+
+/// A variable that says something.
+fn said(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What webhooks are signed with. An empty secret is one that somebody meant to say.
+fn webhook_secrets() -> Result<Vec<String>, String> {
+    let said = said("BANYAN_WEBHOOK_SECRETS").unwrap_or_default();
+    let secrets: Vec<String> = said.split(',').map(|secret| secret.trim().to_owned()).collect();
+    if !said.is_empty() && secrets.iter().any(String::is_empty) {
+        return Err("BANYAN_WEBHOOK_SECRETS is one secret, or several with one comma between two, and has an empty one".to_owned());
+    }
+    Ok(secrets)
 }
 
 /// How to reach a database, and the password.
@@ -282,7 +308,7 @@ fn fault_profile(text: &str) -> Result<String, ProfileError> {
 }
 
 /// The password of a URL, as it stands between the first colon and the last at sign; empty if there is none.
-fn password_of(url: &str) -> String {
+pub(super) fn password_of(url: &str) -> String {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
     user.split_once(':').map_or(String::new(), |(_, password)| password.to_owned())

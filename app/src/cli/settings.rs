@@ -7,7 +7,10 @@ use banyan_host::trace_variables;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, parser::ValueSource};
 use serde_json::json;
 
-use super::{Cli, Common, serve::ServeArgs};
+use super::{
+    Cli, Common,
+    serve::{ServeArgs, password_of},
+};
 use crate::config::default_data_dir;
 
 /// In the data folder, unless `--config` names another.
@@ -22,10 +25,10 @@ const SECRETS: [&str; 4] =
     ["BANYAN_GATEWAY_SECRET", "BANYAN_CARRIER_SECRET", "BANYAN_CONTROL_TOKEN", "BANYAN_WEBHOOK_SECRETS"];
 /// What is shown of a secret.
 const MASKED: &str = "(secret)";
-/// Read elsewhere than on the command line as well: the sandbox's secret, and what tests and the lab are told.
-const OTHER_VARIABLES: [&str; 10] = [
-    "BANYAN_WEBHOOK_SECRET",
-    "BANYAN_TOKEN",
+/// Read by other commands.
+const OTHER_VARIABLES: [&str; 2] = ["BANYAN_WEBHOOK_SECRET", "BANYAN_TOKEN"];
+/// What tests and the lab are told: known, and nobody's guess.
+const TESTS_VARIABLES: [&str; 8] = [
     "BANYAN_BIN",
     "BANYAN_SEED",
     "BANYAN_STAGE",
@@ -75,12 +78,40 @@ impl File {
             table.into_iter().map(|(key, value)| Ok((key.clone(), plain(&key, &value).map_err(&refused)?)));
         let values = values.collect::<Result<BTreeMap<_, _>, String>>()?;
         let known = keys();
-        for key in values.keys() {
+        for (key, value) in &values {
             if !known.contains(key) {
                 return Err(refused(format!("there is no setting {key}{}", nearest(key, &known))));
             }
+            if has_password(value) {
+                let variable = variable_of(key);
+                return Err(refused(format!(
+                    "{key} has a password in it, and secrets come from the environment alone: set {variable}"
+                )));
+            }
         }
         Ok(Self { path, values })
+    }
+
+    /// A refusal in the words of whoever gave the value: it speaks of arguments, and the value may come from a variable, or from this
+    /// file.
+    pub(super) fn in_their_words(&self, args: &[OsString], refusal: &str) -> String {
+        let said = |key: &str| {
+            let (flag, with_value) = (format!("--{key}"), format!("--{key}="));
+            args.iter().filter_map(|arg| arg.to_str()).any(|arg| arg == flag || arg.starts_with(&with_value))
+        };
+        // The longest first: one name may begin another.
+        let mut keys = keys();
+        keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+        keys.iter().filter(|key| !said(key)).fold(refusal.to_owned(), |text, key| {
+            let variable = variable_of(key);
+            if std::env::var_os(&variable).is_some() {
+                renamed(&text, key, &variable)
+            } else if self.values.contains_key(key) {
+                renamed(&text, key, &format!("{key} in {}", self.path.display()))
+            } else {
+                text
+            }
+        })
     }
 
     /// The command line, with the file's values as its defaults.
@@ -102,7 +133,9 @@ pub(super) fn check_environment() -> Result<(), String> {
     for (name, _) in std::env::vars_os() {
         let Some(name) = name.to_str().filter(|name| name.starts_with("BANYAN_")) else { continue };
         if !known.iter().any(|known| known == name) {
-            return Err(format!("there is no variable {name}{}", nearest(name, &known)));
+            let may_be_meant: Vec<String> =
+                known.iter().filter(|known| !TESTS_VARIABLES.contains(&known.as_str())).cloned().collect();
+            return Err(format!("there is no variable {name}{}", nearest(name, &may_be_meant)));
         }
     }
     Ok(())
@@ -239,12 +272,41 @@ fn keys() -> Vec<String> {
     command.find_subcommand("serve").into_iter().flat_map(settings).map(key).collect()
 }
 
+/// The variable that says the same.
+fn variable_of(key: &str) -> String {
+    let command = Cli::command();
+    let mut of_serve = command.find_subcommand("serve").into_iter().flat_map(settings);
+    let variable = of_serve.find(|arg| arg.get_long() == Some(key)).and_then(Arg::get_env);
+    variable.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// With another name for an argument, and without what help calls its value: `--pool <POOL>`.
+fn renamed(text: &str, key: &str, name: &str) -> String {
+    let flag = format!("--{key}");
+    let mut parts = text.split(&*flag);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |said, rest| {
+        if rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-') {
+            return said + &flag + rest;
+        }
+        let value = rest.strip_prefix(" <").and_then(|rest| Some(rest.split_once('>')?.1));
+        said + name + value.unwrap_or(rest)
+    })
+}
+
+/// Of an address, in the place for it or among what follows it.
+fn has_password(value: &str) -> bool {
+    let query = value.split_once('?').map_or("", |(_, query)| query);
+    !password_of(value).is_empty() || query.split('&').any(|pair| pair.starts_with("password="))
+}
+
 fn variables() -> Vec<String> {
     let command = Cli::command();
     let everywhere =
         command.get_subcommands().flat_map(Command::get_arguments).chain(command.get_arguments());
     let named = everywhere.filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
-    named.chain(SECRETS.into_iter().chain(OTHER_VARIABLES).map(str::to_owned)).collect()
+    let others = SECRETS.into_iter().chain(OTHER_VARIABLES).chain(TESTS_VARIABLES);
+    named.chain(others.map(str::to_owned)).collect()
 }
 
 /// A value as the command line would have it.

@@ -32,7 +32,7 @@ async fn each_wrong_argument_is_one_line() {
         (&["order", "resolve", unknown, "--reason", "neither"], 2, "--retry"),
         (&["order", "resolve", unknown, "--retry", "--cancel", "--reason", "both"], 2, "--cancel"),
         (&["order", "show", "x"], 2, "'x'"),
-        (&["dlq", "list", "no.group"], 1, "/admin/groups"),
+        (&["dlq", "list", "no.group"], 1, "there is no group no.group"),
         (&["break", "gateway", "--timeout", "50%", "--for", "30s"], 1, "--allow-faults"),
         (&["break", "gateway", "--for", "30s"], 2, "--timeout"),
         (&["break", "gateway", "--timeout", "150%", "--for", "30s"], 2, "0% to 100%"),
@@ -159,7 +159,7 @@ fn what_is_in_force_says_where_it_comes_from() {
         ("pool = [3]", "pool is a text, a whole number, true or false"),
         ("pool = ", "banyan.toml"),
         ("pool = 1", "2..=100"),
-        ("listen = 'here'", "--listen"),
+        ("listen = 'here'", "for 'listen in "),
     ] {
         std::fs::write(&file, text).expect("a file");
         for arguments in [&CONFIG[..], &["serve"]] {
@@ -186,7 +186,11 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
     for (variables, code, words) in [
         (&[("DATABASE_URL", "here")][..], 1, "DATABASE_URL"),
         (&[("DATABASE_URL", "http://u:secret@h/d")], 1, "postgres://"),
-        (&[("BANYAN_GATEWAY_URL", "gateway:80"), ("BANYAN_GATEWAY_SECRET", "s")], 1, "--gateway-url"),
+        (
+            &[("BANYAN_GATEWAY_URL", "gateway:80"), ("BANYAN_GATEWAY_SECRET", "s")],
+            1,
+            "BANYAN_GATEWAY_URL is no address",
+        ),
         (
             &[
                 ("BANYAN_GATEWAY_URL", "http://g"),
@@ -195,13 +199,13 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
                 ("BANYAN_CARRIER_SECRET", "s"),
             ],
             1,
-            "--carrier-url",
+            "BANYAN_CARRIER_URL is no address",
         ),
         (&[("BANYAN_GATEWAY_URL", "http://g")], 1, "BANYAN_GATEWAY_SECRET"),
         (
             &[("BANYAN_OIDC_ISSUER", "me"), ("BANYAN_OIDC_AUDIENCE", "a"), ("BANYAN_OIDC_JWKS", "https://k")],
             1,
-            "--oidc-issuer",
+            "BANYAN_OIDC_ISSUER is no address",
         ),
         (
             &[
@@ -210,18 +214,32 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
                 ("BANYAN_OIDC_JWKS", "http://k"),
             ],
             1,
-            "--oidc-jwks",
+            "BANYAN_OIDC_JWKS is https",
         ),
         (
             &[("BANYAN_SMTP_URL", "smtp://mail.example"), ("BANYAN_MAIL_FROM", "a <a@b.example>")],
             1,
-            "--smtp-url",
+            "BANYAN_SMTP_URL: ",
         ),
-        (&[("BANYAN_SMTP_URL", "smtps://mail.example"), ("BANYAN_MAIL_FROM", "me")], 1, "--mail-from"),
+        (&[("BANYAN_SMTP_URL", "smtps://mail.example"), ("BANYAN_MAIL_FROM", "me")], 1, "BANYAN_MAIL_FROM: "),
+        (&[("BANYAN_MAIL_FROM", "nonsense")], 1, "BANYAN_MAIL_FROM: "),
+        (&[("BANYAN_WEBHOOK_SECRETS", ",")], 1, "BANYAN_WEBHOOK_SECRETS"),
+        (&[("BANYAN_WEBHOOK_SECRETS", "whsec_a,,whsec_b")], 1, "BANYAN_WEBHOOK_SECRETS"),
+        (&[("BANYAN_CARRIER_SECRET", "s")], 1, "BANYAN_CARRIER_URL"),
+        (&[("BANYAN_POOL", "many")], 2, "for 'BANYAN_POOL'"),
+        (&[("BANYAN_BINS", "x")], 2, "there is no variable BANYAN_BINS"),
         // With the feature or without it, it is named.
-        (&[("BANYAN_KAFKA", "broker")], 1, "afka"),
-        (&[("BANYAN_KAFKA_PREFIX", "a/b")], 2, "--kafka-prefix"),
-        (&[("BANYAN_SANDBOX_FAULTS", "sometimes"), ("BANYAN_ALLOW_FAULTS", "true")], 2, "--sandbox-faults"),
+        (
+            &[("BANYAN_KAFKA", "broker")],
+            1,
+            if cfg!(feature = "kafka") { "BANYAN_KAFKA names" } else { "Kafka" },
+        ),
+        (&[("BANYAN_KAFKA_PREFIX", "a/b")], 2, "BANYAN_KAFKA_PREFIX"),
+        (
+            &[("BANYAN_SANDBOX_FAULTS", "sometimes"), ("BANYAN_ALLOW_FAULTS", "true")],
+            2,
+            "BANYAN_SANDBOX_FAULTS",
+        ),
         (&[("BANYAN_ADMIN_LISTEN", "0.0.0.0:1")], 1, "loopback"),
         (&[("BANYAN_LOG", "loud")], 2, "loud is no level"),
     ] {
@@ -231,6 +249,38 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
         check(&output, output.status.code().filter(|code| *code != 0).expect("it is refused"), words);
     }
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing was started");
+}
+
+/// Who wrote it in the file is told of the file, and a secret that stands there is refused.
+#[test]
+fn a_wrong_value_is_named_where_it_was_said_and_a_secret_in_the_file_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("banyan.toml");
+    let run = |text: &str, arguments: &[&str]| {
+        std::fs::write(&file, text).expect("a file");
+        run_in(folder.path(), arguments, &[])
+    };
+    let serve = ["serve", "--listen", "192.0.2.1:1"];
+    for arguments in [&serve[..], &CONFIG] {
+        for (text, code, words) in [
+            ("pool = 1_000", None, "for 'pool in "),
+            ("gateway-url = 'gateway:80'", None, "gateway-url in "),
+            ("database-url = 'postgres://u:secret@h/d'", Some(2), "set DATABASE_URL"),
+            ("database-url = 'postgres://h/d?user=u&password=secret'", Some(2), "set DATABASE_URL"),
+            ("smtp-url = 'smtps://u:secret@h'\nmail-from = 'a@b.example'", Some(2), "set BANYAN_SMTP_URL"),
+        ] {
+            let output = run(text, arguments);
+            let failed = output.status.code().filter(|failed| *failed != 0).expect("it is refused");
+            check(&output, code.unwrap_or(failed), words);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains("secret@") && !said.contains("=secret"), "{said}");
+        }
+    }
+    let on_the_command_line = run("", &["serve", "--pool", "many"]);
+    check(&on_the_command_line, 2, "--pool");
+    check(&run("", &["serve", "--database-url", "postgres://u:secret@h/d"]), 1, "set DATABASE_URL");
+    let unknown = run_in(folder.path(), &CONFIG, &[("BANYAN_BINS", "x")]);
+    assert!(!String::from_utf8_lossy(&unknown.stderr).contains("BANYAN_BIN?"), "{unknown:?}");
 }
 
 #[test]

@@ -318,3 +318,23 @@ fn assert_problem(told: &str, status: u16, code: &str) {
     assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told:?}");
     assert!(told.contains(&format!(r#""type":"/problems/{code}""#)), "{told:?}");
 }
+
+/// An event is kept for good, and so would a card's number be.
+#[tokio::test]
+async fn a_cards_number_is_refused_and_stands_in_no_event() {
+    let basket = |method: &str| json!({"lines": [{"sku": "apple", "quantity": 1}], "payment_method": method});
+    for number in [
+        "4242424242424242",
+        "4242-4242-4242-4242",
+        "4242_4242_4242_4242",
+        "378282246310005",
+        "6304000000000000",
+    ] {
+        let refused = Call::post("/v1/orders").customer(ALICE).key(number).json(&basket(number));
+        let refused = refused.check(422, "card_number").await;
+        assert!(!refused.text.contains(number), "{}", refused.text);
+    }
+    for name in ["4242424242424241", "424242424242", "pm_4242424242424242"] {
+        Call::post("/v1/orders").customer(ALICE).key(name).json(&basket(name)).check(201, "").await;
+    }
+}

@@ -1,5 +1,8 @@
 //! Reading: pages, tags, streams.
 
+use std::time::Duration;
+
+use banyan_kernel::Role;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -45,6 +48,7 @@ async fn each_bad_query_has_its_problem() {
         Call::get(&format!("/v1/products?{query}")).check(400, "invalid_query").await;
     }
     for (query, detail) in [
+        ("search=%00", "search has the character U+0000 in it, which no text has"),
         ("limit=1.5", "limit is no whole number, or one that is too large"),
         ("page=2", "there is no parameter `page`, expected one of `search`, `category`, `cursor`, `limit`"),
         ("limit=1&limit=2", "`limit` is there twice"),
@@ -404,4 +408,19 @@ async fn the_documents_page_comes_whole_from_here() {
     }
     let missing = Call::get("/docs/passwd").request(shop).send().await.expect("an answer");
     assert_eq!(missing.status(), 404);
+}
+
+/// A stream is a request that goes on, and no longer than its asker may ask.
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_opened_it() {
+    let slow = json!({"lines": [{"sku": "apple", "quantity": 1}], "payment_method": "pm_sandbox_slow"});
+    let placed = Call::post("/v1/orders").customer(DAVE).key("streamed").json(&slow).check(201, "").await;
+    let shop = shop().await;
+    let dave = crate::shop::mint(shop.keys(), Role::Customer, &DAVE.to_string(), Duration::from_secs(2));
+    let path = format!("/v1/orders/{}/events", placed.json()["id"].as_str().expect("an id"));
+    let stream =
+        Call::get(&path).authorization(&format!("Bearer {dave}")).header("accept", "text/event-stream");
+    let told = tokio::time::timeout(Duration::from_secs(8), stream.send(shop)).await;
+    let told = told.expect("the stream ends before the order does").is(200).text;
+    assert!(told.contains("OrderCreated") && !told.contains("OrderShipped"), "{told}");
 }

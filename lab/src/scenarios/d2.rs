@@ -62,7 +62,7 @@ async fn play(cast: Cast) -> Shown {
     ] {
         spoil(&shop, table, &which, change).await;
         let (done, said) = rebuild(&shop, model).await;
-        println!("    {}", said.chars().take(220).collect::<String>());
+        println!("    {}", first_words(&said, 220));
         refused += usize::from(!done && said.contains(named));
     }
     let after = totals(&shop).await;
@@ -125,4 +125,14 @@ async fn pages(shop: &ShopClient, staff: &str, what: &str, of: impl Fn(&Value) -
         let Some(next) = page["next"].as_str() else { return sum };
         cursor = format!("&cursor={next}");
     }
+}
+
+/// As much as fits, up to the end of a word.
+fn first_words(text: &str, characters_max: usize) -> String {
+    if text.chars().count() <= characters_max {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(characters_max).collect();
+    let whole = head.rfind(char::is_whitespace).map_or(&*head, |end| &head[..end]);
+    format!("{whole} ...")
 }

@@ -12,7 +12,7 @@ mod under_way;
 pub mod webhook;
 
 pub use client::client;
-pub use identity::{Identity, Keys, Principal, TokenError, identify};
+pub use identity::{Identity, Keys, Principal, TokenError, ValidUntil, identify};
 pub use measure::{SECONDS, measure};
 pub use problem::Problem;
 pub use server::{ServerLimits, serve};

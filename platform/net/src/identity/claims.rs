@@ -3,6 +3,7 @@
 use banyan_kernel::{Actor, CustomerId, Role};
 use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Principal, expired, invalid};
 use crate::Problem;
@@ -11,6 +12,8 @@ use crate::Problem;
 const LEEWAY_SECONDS: u64 = 5;
 /// A staff member's login.
 const LOGIN_CHARACTERS_MAX: usize = 128;
+/// Between an issuer and whom it names, in the name that they have here; in no login of this shop's own.
+pub(super) const OF_ISSUER: char = '|';
 
 /// Of a token of this shop.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,12 +63,25 @@ pub(super) fn issuer_of(token: &str) -> Option<String> {
 /// A principal, if the role may be had by a token and the id fits it. The shop itself has none: nobody comes from
 /// outside as `system`.
 pub(super) fn principal(role: Role, id: String) -> Result<Principal, Problem> {
-    let plain =
-        (1..=LOGIN_CHARACTERS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     let fits = match role {
         Role::Customer => id.parse::<CustomerId>().is_ok(),
-        Role::Staff | Role::Service => plain,
+        Role::Staff | Role::Service => is_login(&id),
         Role::System => false,
     };
     if fits { Ok(Principal(Actor { role, id })) } else { Err(invalid()) }
+}
+
+/// As [`principal`], of somebody whom an issuer names: they are who they are there, whatever somebody of the same name may be here.
+pub(super) fn principal_of(issuer: &str, role: Role, sub: &str) -> Result<Principal, Problem> {
+    let id = format!("{issuer}{OF_ISSUER}{sub}");
+    match role {
+        Role::Customer => principal(role, Uuid::new_v5(&Uuid::NAMESPACE_URL, id.as_bytes()).to_string()),
+        // To be read by people, in the record of what staff did.
+        Role::Staff | Role::Service if is_login(sub) => Ok(Principal(Actor { role, id })),
+        _ => Err(invalid()),
+    }
+}
+
+fn is_login(id: &str) -> bool {
+    (1..=LOGIN_CHARACTERS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }

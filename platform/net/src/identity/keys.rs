@@ -23,7 +23,7 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, decode, decode_header, encode};
 use sha2::{Digest, Sha256};
 
-use super::{Principal, claims, claims::Claims, invalid};
+use super::{Principal, Proved, claims, claims::Claims, invalid};
 use crate::Problem;
 
 const ISSUER: &str = "banyan";
@@ -137,11 +137,21 @@ impl Keys {
     /// # Errors
     /// 401 with the reason as problem type: `token_expired` or `token_invalid`.
     pub fn check(&self, token: &str) -> Result<Principal, Problem> {
+        Ok(self.prove(token)?.principal)
+    }
+
+    /// As [`Self::check`], and for how long.
+    pub(crate) fn prove(&self, token: &str) -> Result<Proved, Problem> {
         let header = decode_header(token).map_err(|_| invalid())?;
         let key = header.kid.and_then(|id| self.find(&id)).ok_or_else(invalid)?;
         let validation = claims::validation(Algorithm::EdDSA, ISSUER, AUDIENCE);
         let token = decode::<Claims>(token, &key, &validation).map_err(|error| claims::refusal(&error))?;
-        claims::principal(token.claims.role, token.claims.sub)
+        let Claims { role, sub, exp, .. } = token.claims;
+        // That is how others' people are called here, see `oidc`.
+        if sub.contains(claims::OF_ISSUER) {
+            return Err(invalid());
+        }
+        Ok(Proved { principal: claims::principal(role, sub)?, until: exp })
     }
 
     /// A seal on what this shop gives away and will be shown again, such as where a list goes on: nobody else makes one.

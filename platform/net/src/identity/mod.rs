@@ -16,7 +16,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use banyan_kernel::{Actor, CustomerId, Role};
+use banyan_kernel::{Actor, CustomerId, Role, Timestamp};
 
 use crate::Problem;
 
@@ -43,7 +43,19 @@ pub struct Identity {
 
 /// What [`identify`] found; the extractor's refusal is the same for every handler.
 #[derive(Clone)]
-struct Identified(Result<Principal, Problem>);
+struct Identified(Result<Proved, Problem>);
+
+/// What a token proves.
+#[derive(Clone)]
+pub(crate) struct Proved {
+    principal: Principal,
+    /// Seconds since 1970.
+    until: i64,
+}
+
+/// When the token of a request ends: an answer that goes on does so no longer than who asked for it may ask.
+#[derive(Clone, Copy, Debug)]
+pub struct ValidUntil(pub Timestamp);
 
 impl Identity {
     /// Tokens of these keys, and of an issuer beside them.
@@ -53,7 +65,7 @@ impl Identity {
     }
 
     /// Who the request's token belongs to.
-    async fn of(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+    async fn of(&self, headers: &HeaderMap) -> Result<Proved, Problem> {
         let token = bearer(headers)?;
         if token.len() > TOKEN_BYTES_MAX {
             return Err(invalid());
@@ -62,23 +74,27 @@ impl Identity {
             Some(oidc) if claims::issuer_of(token).as_deref() == Some(oidc.issuer()) => {
                 oidc.check(token).await
             }
-            _ => self.keys.check(token),
+            _ => self.keys.prove(token),
         }
     }
 }
 
+/// A supervisor that is told "not so often" takes it for a sick server, and everybody behind its address pays for that.
+const NEVER_TOO_OFTEN: &str = "/health/";
+
 /// Identifies, counts, and passes on; 429 for who asks too often.
 pub async fn identify(State(identity): State<Identity>, mut request: Request, next: Next) -> Response {
-    let principal = identity.of(request.headers()).await;
-    let allowed = match &principal {
-        Ok(principal) => identity.limits.take_principal(&principal.0),
+    let proved = identity.of(request.headers()).await;
+    let allowed = match &proved {
+        _ if request.uri().path().starts_with(NEVER_TOO_OFTEN) => Ok(()),
+        Ok(proved) => identity.limits.take_principal(&proved.principal.0),
         Err(_) => identity.limits.take_address(address(&request)),
     };
     if let Err(wait) = allowed {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "ask less often");
         return problem.retry_after(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1)).into_response();
     }
-    request.extensions_mut().insert(Identified(principal));
+    request.extensions_mut().insert(Identified(proved));
     next.run(request).await
 }
 
@@ -115,7 +131,7 @@ impl Principal {
     /// Whom [`identify`] found; nobody without a valid token.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<Self> {
-        extensions.get::<Identified>().and_then(|found| found.0.clone().ok())
+        extensions.get::<Identified>().and_then(|found| Some(found.0.as_ref().ok()?.principal.clone()))
     }
 
     /// The customer this is.
@@ -168,7 +184,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // A router without `identify` lets nobody in.
-        parts.extensions.get::<Identified>().map_or_else(|| Err(missing()), |found| found.0.clone())
+        Ok(proved(parts)?.principal)
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ValidUntil {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let until = Timestamp::from_unix_timestamp(proved(parts)?.until);
+        Ok(Self(until.map_err(|_| invalid())?))
+    }
+}
+
+/// A router without [`identify`] lets nobody in.
+fn proved(parts: &Parts) -> Result<Proved, Problem> {
+    parts.extensions.get::<Identified>().map_or_else(|| Err(missing()), |found| found.0.clone())
 }

@@ -54,8 +54,13 @@ async fn serve(identity: Identity) -> SocketAddr {
 
 /// Status, and who one is or the problem's type.
 async fn ask(address: SocketAddr, token: &str) -> (u16, String) {
+    ask_for(address, "/", token).await
+}
+
+async fn ask_for(address: SocketAddr, path: &str, token: &str) -> (u16, String) {
     let client = banyan_net::client().build().expect("a client");
-    let answer = client.get(format!("http://{address}/")).bearer_auth(token).send().await.expect("an answer");
+    let asked = client.get(format!("http://{address}{path}")).bearer_auth(token).send();
+    let answer = asked.await.expect("an answer");
     let (status, text) = (answer.status().as_u16(), answer.text().await.expect("a text"));
     let kind = serde_json::from_str::<Value>(&text)
         .ok()
@@ -122,6 +127,7 @@ async fn nobody_comes_from_outside_as_the_shop_itself() {
         (Role::Customer, "not-a-uuid"),
         (Role::Staff, ""),
         (Role::Staff, "two words"),
+        (Role::Staff, "https://accounts.example|alice"),
         (Role::Staff, &"x".repeat(129)),
     ] {
         assert!(keys.check(&mint(role, id)).is_err(), "{role:?} {id}");
@@ -209,7 +215,10 @@ async fn an_issuers_tokens_count_when_all_of_them_is_right() {
     assert!(status == 200 && alice.starts_with("customer:"), "{status} {alice}");
     assert_eq!(ask(address, &issuer.token(|_| ())).await.1, alice, "the same person is the same customer");
     let staff = issuer.token(|claims| claims["banyan_role"] = "staff".into());
-    assert_eq!(ask(address, &staff).await, (200, "staff:alice".to_owned()));
+    // Not the shop's own `staff:alice`, whoever that is; and to be read by people.
+    assert_eq!(ask(address, &staff).await, (200, format!("staff:{ISSUER}|alice")));
+    let program = issuer.token(|claims| claims["banyan_role"] = "service".into());
+    assert_eq!(ask(address, &program).await, (200, format!("service:{ISSUER}|alice")));
     let wrong: [fn(&mut Value); 5] = [
         |claims| claims["iss"] = "https://accounts.example/other".into(),
         |claims| claims["aud"] = "another shop".into(),
@@ -254,6 +263,57 @@ async fn an_issuer_that_is_away_locks_out_its_own_alone() {
     assert_eq!(ask(address, &own).await, (200, format!("customer:{CUSTOMER}")));
 }
 
+/// As if so much time had passed; nothing else notices.
+async fn later(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+/// A key that was lost is taken out of the set, and must not count as long as the process happens to live.
+#[tokio::test]
+async fn a_key_that_the_issuer_takes_back_counts_for_five_minutes_at_most() {
+    let (folder, issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let token = issuer.token(|_| ());
+    assert_eq!(ask(address, &token).await.0, 200);
+    *issuer.set.lock().expect("no panic") = json!({"keys": []});
+    later(200).await;
+    assert_eq!(ask(address, &token).await.0, 200, "nobody asks the issuer for each token");
+    assert_eq!(issuer.asked.load(Ordering::SeqCst), 1);
+    later(50).await;
+    assert_eq!(ask(address, &token).await.0, 200, "who asks does not wait for the set to be fetched anew");
+    while ask(address, &token).await.0 != 401 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(issuer.asked.load(Ordering::SeqCst), 2, "in the background, once");
+}
+
+#[tokio::test]
+async fn a_set_is_fetched_anew_before_it_is_used_when_nobody_used_it_for_long() {
+    let (folder, issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let token = issuer.token(|_| ());
+    assert_eq!(ask(address, &token).await.0, 200);
+    *issuer.set.lock().expect("no panic") = json!({"keys": []});
+    later(301).await;
+    assert_eq!(ask(address, &token).await.0, 401);
+}
+
+/// An issuer that is away for a while locks nobody out; for an hour, since nobody knows what it would say.
+#[tokio::test]
+async fn while_the_issuer_is_away_its_last_set_counts_for_an_hour() {
+    let (folder, issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let token = issuer.token(|claims| claims["exp"] = (SystemClock.now().unix_timestamp() + 36_000).into());
+    assert_eq!(ask(address, &token).await.0, 200);
+    *issuer.set.lock().expect("no panic") = json!("it is not well");
+    later(3_000).await;
+    assert_eq!(ask(address, &token).await.0, 200);
+    later(700).await;
+    assert_eq!(ask(address, &token).await.0, 401);
+}
+
 #[tokio::test]
 async fn an_issuer_that_hangs_keeps_nobody_waiting_whose_key_is_known() {
     let (folder, mut issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
@@ -261,9 +321,7 @@ async fn an_issuer_that_hangs_keeps_nobody_waiting_whose_key_is_known() {
     let known = issuer.token(|_| ());
     assert_eq!(ask(address, &known).await.0, 200);
     // The keys are asked for again no sooner.
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(11)).await;
-    tokio::time::resume();
+    later(11).await;
     let busy = issuer.busy.clone().lock_owned().await;
     issuer.key.0 = "unseen".to_owned();
     let unseen = issuer.token(|_| ());
@@ -291,6 +349,12 @@ async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
         last = ask(address, &token).await;
     }
     assert_eq!(last, (429, "/problems/too_many_requests".to_owned()));
+    // Who looks whether the shop is well is never too many, with a token or without.
+    for token in [&token, ""] {
+        for _ in 0..20 {
+            assert_ne!(ask_for(address, "/health/live", token).await.0, 429);
+        }
+    }
     let staff = keys.mint(&Actor { role: Role::Staff, id: "bob".to_owned() }, SystemClock.now(), HOUR);
     assert_eq!(ask(address, &staff.expect("a token")).await.0, 200);
 }
