@@ -7,6 +7,7 @@ pub mod cli;
 mod compose;
 pub mod config;
 mod faults;
+mod forgotten;
 mod observe;
 mod place;
 pub mod replay;

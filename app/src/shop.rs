@@ -30,6 +30,7 @@ use crate::{
     compose::{self, Settings, Shop, Stores, Swap, There},
     config::Config,
     faults::FaultBook,
+    forgotten::{self, Forgotten},
     observe::Observer,
     place::{Place, PlaceError, Running},
 };
@@ -64,6 +65,9 @@ pub enum StartError {
     /// What a restored database told since it was copied is in the topics still.
     #[error("a restored shop begins with topics made anew, and they cannot be: {0}")]
     Topics(String),
+    /// Whom a restored database has brought back.
+    #[error("a restored shop forgets anew who was forgotten, and cannot: {0}")]
+    Forgotten(String),
     /// The token key.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -162,13 +166,14 @@ impl RunningShop {
         let webhooks = Webhooks { gateway, payments: shop.payments.events.clone(), clock: clock.clone() };
         let callers = config.service_port.map(|port| port.callers);
         let services = callers.map(|callers| ports::router(&shop, &stores, &callers));
-        let who = (identity.clone(), cursors);
+        let forgotten = Forgotten::at(place.path(forgotten::FILE));
+        let who = (identity.clone(), cursors, forgotten.clone());
         let api = public(&shop, &stores, who, webhooks, stop.clone());
         let observer =
             Observer::new(shop.clone(), (stores.all(), stores.edge()), work.counters().clone(), instance);
         tokio::spawn(observer.run(stop.clone()));
         let looks_at = (client, metrics, stores.edge());
-        let who = (identity, stores.staff_log());
+        let who = (identity, stores.staff_log(), forgotten);
         let admin = Admin::new(who, shop, outside, fault_book, clock, work.counters().clone(), looks_at);
         let servers = sockets.serve(api::router(api), admin::router(admin), services, &stop);
         place.announce(&running)?;
@@ -225,6 +230,12 @@ async fn begin(
         stores.raise_epochs().await?;
         shop.look_outside().await?;
         shop.recover_topics().await.map_err(StartError::Topics)?;
+        let forgotten = Forgotten::at(place.path(forgotten::FILE));
+        let back = forgotten.forget_anew(&*shop.notifications.notifications).await;
+        let back = back.map_err(StartError::Forgotten)?;
+        if !back.is_empty() {
+            tracing::warn!(customers = ?back, "the restored database knew who was forgotten since; they are forgotten anew");
+        }
         place.forget_restored()?;
     }
     Ok(banyan_bus::hear(&shop.bus, shop.hearing(), stop).await?)
@@ -279,13 +290,14 @@ async fn way(module: &'static str, way: PortClient, stores: &Stores) -> Result<P
 fn public(
     shop: &Shop,
     stores: &Stores,
-    (identity, cursors): (Identity, Cursors),
+    (identity, cursors, forgotten): (Identity, Cursors, Forgotten),
     webhooks: Webhooks,
     stop: CancellationToken,
 ) -> Api {
     Api {
         identity,
         cursors,
+        forgotten,
         webhooks,
         staff_log: stores.staff_log(),
         coalescer: Coalescer::start(shop.orders.orders.clone()),

@@ -27,7 +27,8 @@ pub(super) async fn forget(
 ) -> Result<Json<Value>, Problem> {
     let wrong = |detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     let customer: CustomerId = customer.parse().map_err(|_| wrong("a customer is a UUID"))?;
-    match admin.0.shop.notifications.notifications.forget(customer).await {
+    let notifications = &*admin.0.shop.notifications.notifications;
+    match admin.0.forgotten.forget(notifications, customer).await {
         Answer::Done(forgotten) => {
             tracing::warn!(%customer, reason = why.reason.0, forgotten, "a person was forgotten");
             Ok(Json(json!({ "forgotten": forgotten })))

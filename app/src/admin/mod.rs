@@ -31,6 +31,7 @@ use crate::{
     compose::Shop,
     config::Outside,
     faults::FaultBook,
+    forgotten::Forgotten,
     staff_log::{self, StaffLog},
 };
 
@@ -41,6 +42,7 @@ pub struct Admin(Arc<Inner>);
 struct Inner {
     identity: Identity,
     staff_log: StaffLog,
+    forgotten: Forgotten,
     shop: Shop,
     outside: Outside,
     fault_book: Option<Arc<FaultBook>>,
@@ -55,7 +57,7 @@ impl Admin {
     /// Over a wired shop; `client` reaches the outside's control interface.
     #[must_use]
     pub fn new(
-        (identity, staff_log): (Identity, StaffLog),
+        (identity, staff_log, forgotten): (Identity, StaffLog, Forgotten),
         shop: Shop,
         outside: Outside,
         fault_book: Option<Arc<FaultBook>>,
@@ -66,6 +68,7 @@ impl Admin {
         Self(Arc::new(Inner {
             identity,
             staff_log,
+            forgotten,
             shop,
             outside,
             fault_book,

@@ -67,6 +67,7 @@ pub(crate) async fn put_me(
     Body(contact): Body<Contact>,
 ) -> Result<(HeaderMap, Json<Contact>), Problem> {
     let customer = principal.customer()?;
+    api.forgotten.is_back(customer).map_err(|error| Problem::unavailable(error.to_string()))?;
     let contact = done(api.notifications.put_contact(customer, contact).await, status)?;
     Ok((written(&api, customer), Json(contact)))
 }
@@ -93,7 +94,7 @@ pub(crate) async fn forget_me(
     principal: Principal,
 ) -> Result<(StatusCode, HeaderMap), Problem> {
     let customer = principal.customer()?;
-    done(api.notifications.forget(customer).await, status)?;
+    done(api.forgotten.forget(&*api.notifications, customer).await, status)?;
     Ok((StatusCode::NO_CONTENT, written(&api, customer)))
 }
 

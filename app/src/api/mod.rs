@@ -65,7 +65,10 @@ pub(crate) use products::PRICE_MINOR_MAX;
 pub use streams::Streams;
 pub use webhooks::Webhooks;
 
-use crate::staff_log::{self, StaffLog};
+use crate::{
+    forgotten::Forgotten,
+    staff_log::{self, StaffLog},
+};
 
 /// Refusals that the same request may not meet a moment later, whatever their status: who gets one is told when to come back.
 const PASSING: [&str; 2] = [refusals::IN_FLIGHT, refusals::BEHIND];
@@ -98,6 +101,8 @@ pub struct Api {
     pub parcels: Arc<dyn Parcels>,
     /// The notifications module.
     pub notifications: Arc<dyn Notifications>,
+    /// Who is to stay forgotten.
+    pub forgotten: Forgotten,
     /// Who tells of their own accord.
     pub webhooks: Webhooks,
     /// What staff did.

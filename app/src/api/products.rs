@@ -1,5 +1,7 @@
 //! `/v1/products` and `/v1/categories`: what is sold.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -108,6 +110,9 @@ pub(crate) struct WantedProduct {
     price_minor: i64,
     /// ISO 4217; the same for all products.
     currency: banyan_kernel::Currency,
+    /// Among several: the version that the asker has seen of a product that is to be changed. Of one alone, `If-Match` says it.
+    #[schema(minimum = 1)]
+    version: Option<i64>,
 }
 
 /// Products as staff want them.
@@ -246,7 +251,10 @@ pub(super) fn unknown() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown_product", "there is no such product")
 }
 
-/// Creates or changes products (staff). One that already stands so is left alone; one that was retired is sold again.
+/// Creates products, or changes those of which it says the version that was seen (staff), all or none.
+///
+/// One that already stands so is left alone. One that stands otherwise, or was retired, is changed only where `version` says how it stands
+/// now; else nothing is done (409), and the first such product is named.
 #[utoipa::path(
     post, path = "/v1/products", tag = "catalog", security(("bearer" = [])),
     params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, none of them a blank", pattern = "^[!-~]{1,255}$")),
@@ -257,6 +265,7 @@ pub(super) fn unknown() -> Problem {
         (status = 401, description = "No valid token.", body = Problem),
         (status = 403, description = "Not staff.", body = Problem),
         (status = 408, description = "The body came too slowly.", body = Problem),
+        (status = 409, description = "A product stands otherwise, at a version that was not said: look again.", body = Problem),
         (status = 413, description = "The body is too large.", body = Problem),
         (status = 415, description = "Not JSON.", body = Problem),
         (status = 422, description = "An invalid product, a price in another currency, or the key was used for other products.", body = Problem),
@@ -272,12 +281,18 @@ pub(crate) async fn put_products(
     Body(wanted): Body<WantedProducts>,
 ) -> Result<(HeaderMap, Json<Products>), Problem> {
     principal.staff()?;
+    let seen = seen(&wanted);
     let products = check_all(wanted)?;
     let name = OrderId::derive(&principal.0.to_string(), &key).0;
     let trace = trace.or_root(name);
-    let wish = PutProducts { key: format!("{}/{key}", principal.0), products };
+    let wish = PutProducts { key: format!("{}/{key}", principal.0), products, seen: Some(seen) };
     let context = Context { actor: principal.0, trace };
-    let ProductsPut { products, repeated } = done(api.catalog.put(context, wish).await, status)?;
+    let put = done(api.catalog.put(context, wish).await, |code| match code {
+        // Not of the request's headers, as of one alone, but of what is in it.
+        refusals::STALE_VERSION => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    });
+    let ProductsPut { products, repeated } = put?;
     let mut headers = replayed(repeated);
     token(&mut headers, &Token::Products(name));
     Ok((headers, Json(Products { products })))
@@ -326,6 +341,10 @@ pub(crate) async fn change_product(
     let expected = expected(&headers)?;
     if wanted.sku != sku {
         let detail = "the body's SKU is the path's";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
+    }
+    if wanted.version.is_some() {
+        let detail = "of one product, If-Match says which version was seen";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail));
     }
     let wish = check(wanted)?;
@@ -399,6 +418,12 @@ fn status(code: &str) -> StatusCode {
     }
 }
 
+/// The versions that were seen.
+fn seen(wanted: &WantedProducts) -> BTreeMap<Sku, i64> {
+    let seen = wanted.products.iter().filter_map(|product| Some((product.sku.clone(), product.version?)));
+    seen.collect()
+}
+
 fn check_all(wanted: WantedProducts) -> Result<Vec<PutProduct>, Problem> {
     let wrong = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail);
     if wanted.products.is_empty() || wanted.products.len() > PRODUCTS_MAX {
@@ -415,7 +440,7 @@ fn check_all(wanted: WantedProducts) -> Result<Vec<PutProduct>, Problem> {
 }
 
 fn check(wanted: WantedProduct) -> Result<PutProduct, Problem> {
-    let WantedProduct { sku, name, category, description, images, price_minor, currency } = wanted;
+    let WantedProduct { sku, name, category, description, images, price_minor, currency, .. } = wanted;
     let wrong = |what: String| {
         let detail = format!("product {sku}: {what}");
         Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail))

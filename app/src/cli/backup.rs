@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::Common;
-use crate::place::Place;
+use crate::{forgotten::FILE as FORGOTTEN, place::Place};
 
 /// Where the database is put that a restored one takes the place of.
 const ASIDE: &str = "postgres.before-restore";
@@ -71,6 +71,9 @@ pub(super) async fn restore(common: &Common, args: &RestoreArgs) -> Result<ExitC
     if was_there {
         say!("the one before is kept in {}", aside.display());
     }
+    say!(
+        "who was forgotten since the copy was made is forgotten anew at the next start, by {FORGOTTEN} beside it"
+    );
     say!("start the shop, wait until `order stuck` lists none that goes on by itself, then `audit`");
     Ok(ExitCode::SUCCESS)
 }

@@ -62,6 +62,41 @@ async fn a_wish_for_products_is_done_once() {
     put(200).check(422, "key_reused").await;
 }
 
+/// Who puts many at once overwrites nothing that somebody else changed meanwhile, and sells nothing again that was taken out of sale.
+#[tokio::test]
+async fn many_products_are_created_and_changed_by_who_has_seen_them() {
+    let put = |key: &str, products: &[(&str, i64, Option<i64>)]| {
+        let of = |(sku, price, version): &(&str, i64, Option<i64>)| {
+            let mut product = product(sku, *price);
+            product["version"] = json!(version);
+            product
+        };
+        let products: Vec<Value> = products.iter().map(of).collect();
+        Call::post("/v1/products").staff().key(key).json(&json!({ "products": products }))
+    };
+    put("ropes-1", &[("rope", 100, None), ("reel", 100, None)]).check(200, "").await;
+    put("ropes-2", &[("rope", 100, None)]).check(200, "").await;
+    for (key, seen) in [("ropes-3", None), ("ropes-4", Some(7))] {
+        let refused = put(key, &[("buoy", 5, None), ("rope", 200, seen)]).check(409, "stale_version").await;
+        assert!(
+            refused.json()["detail"].as_str().expect("words").contains("product rope"),
+            "{}",
+            refused.text
+        );
+    }
+    Call::get("/v1/products/buoy").check(404, "unknown_product").await;
+    put("ropes-5", &[("buoy", 5, None), ("rope", 200, Some(1))]).check(200, "").await;
+    Call::post("/v1/products/rope/retire").staff().check(200, "").await;
+    put("ropes-6", &[("rope", 200, None)]).check(409, "stale_version").await;
+    assert_eq!(Call::get("/v1/products/rope").check(200, "").await.json()["retired"], true);
+    put("ropes-7", &[("rope", 200, Some(3))]).check(200, "").await;
+    assert_eq!(Call::get("/v1/products/rope").check(200, "").await.json()["retired"], false);
+    let alone = Call::new(Method::PUT, "/v1/products/rope").staff().header("if-match", "\"4\"");
+    let mut with_version = product("rope", 300);
+    with_version["version"] = json!(4);
+    alone.json(&with_version).check(422, "invalid_body").await;
+}
+
 #[tokio::test]
 async fn each_bad_product_has_its_problem() {
     let with = |field: &str, value: Value| {
@@ -146,6 +181,7 @@ async fn what_is_sold_is_found_in_whatever_case() {
         ("x-yabloko", "ЯБЛОКО красное"),
         ("x-mila", "ΜΗΛΑ"),
         ("x-incir", "İNCİR"),
+        ("x-milk", "新鲜牛奶一升"),
     ];
     for (sku, name) in names {
         let body =
@@ -160,6 +196,7 @@ async fn what_is_sold_is_found_in_whatever_case() {
         ("x-yabloko", "яблоко КРАСНОЕ"),
         ("x-mila", "μηλα"),
         ("x-incir", "İNCİR"),
+        ("x-milk", "牛奶"),
     ] {
         let query =
             reqwest::Url::parse_with_params("http://shop/v1/products", [("search", words)]).expect("a query");

@@ -129,7 +129,7 @@ async fn every_write_answers_a_token_that_reads_take_and_what_is_none_is_refused
     let put = Call::new(reqwest::Method::PUT, "/v1/products/astrolabe").staff().header("if-none-match", "*");
     let put = put.json(&product).check(200, "").await;
     assert_eq!(token_of(&put), "catalog/astrolabe/1");
-    let dearer = json!({"products": [{"sku": "astrolabe", "name": "Astrolabe", "category": "", "price_minor": 6, "currency": "EUR"}]});
+    let dearer = json!({"products": [{"sku": "astrolabe", "name": "Astrolabe", "category": "", "price_minor": 6, "currency": "EUR", "version": 1}]});
     let dearer = Call::post("/v1/products").staff().key("dearer").json(&dearer).check(200, "").await;
     let show = Call::get("/v1/products/astrolabe");
     for token in [token_of(&put), token_of(&dearer)] {

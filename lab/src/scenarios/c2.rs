@@ -31,8 +31,9 @@ async fn play(cast: Cast) -> Shown {
     for round in 1..=ROUNDS {
         let price = 1_000 + round;
         price_at(&two).await;
+        let seen = one.get(&format!("/v1/products/{}", SKUS[0]), "").await.1["version"].clone();
         let wanted = json!({"products": [{"sku": SKUS[0], "name": "Tea", "category": "lab",
-            "price_minor": price, "currency": "EUR"}]});
+            "price_minor": price, "currency": "EUR", "version": seen}]});
         let (status, answer) = one.post("/v1/products", &staff, &format!("c2-{round}"), &wanted).await;
         assert_eq!(status, 200, "{answer}");
         let changed = Instant::now();

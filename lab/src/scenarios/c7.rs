@@ -36,13 +36,15 @@ async fn play(cast: Cast) -> Shown {
     let mut stale = 0;
     for round in 0..ROUNDS {
         let sku = format!("{}{round}", parts::HELD);
-        put(&shop, &staff, &sku, OLD).await;
+        put(&shop, &staff, &sku, OLD, None).await;
         let misses = misses(&shop).await;
         let (early, ()) = tokio::join!(price_of(&shop, &sku), async {
             until(ENDED, "the load to begin", async || (self::misses(&shop).await > misses).then_some(()))
                 .await;
-            put(&shop, &staff, &sku, NEW).await;
-            put(&shop, &staff, parts::RELEASE, OLD + round as i64).await;
+            put(&shop, &staff, &sku, NEW, Some(1)).await;
+            // Which is there from the second round on, at the round's number.
+            let seen = (round > 0).then_some(round as i64);
+            put(&shop, &staff, parts::RELEASE, OLD + round as i64, seen).await;
         });
         let late = price_of(&shop, &sku).await;
         stale += usize::from(late == OLD);
@@ -54,8 +56,8 @@ async fn play(cast: Cast) -> Shown {
     Shown { figure, as_said: (stale > 0) == cast.without.is_some() }
 }
 
-async fn put(shop: &ShopClient, staff: &str, sku: &str, price: i64) {
-    let wanted = json!({"products": [{"sku": sku, "name": sku, "category": "lab", "price_minor": price, "currency": "USD"}]});
+async fn put(shop: &ShopClient, staff: &str, sku: &str, price: i64, seen: Option<i64>) {
+    let wanted = json!({"products": [{"sku": sku, "name": sku, "category": "lab", "price_minor": price, "currency": "USD", "version": seen}]});
     let (status, answer) = shop.post("/v1/products", staff, &format!("c7-{sku}-{price}"), &wanted).await;
     assert_eq!(status, 200, "{answer}");
 }

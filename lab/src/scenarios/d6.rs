@@ -53,8 +53,8 @@ async fn play(cast: Cast) -> Shown {
     }
     let orders = shop.place_all(wishes, 16).await;
     shop.settled(&orders, ENDED).await.unwrap_or_else(|why| panic!("{why}"));
-    let dearer =
-        json!({"sku": SKUS[0], "name": "Tea", "category": "LAB", "price_minor": 275, "currency": "EUR"});
+    let seen = shop.get(&format!("/v1/products/{}", SKUS[0]), "").await.1["version"].clone();
+    let dearer = json!({"sku": SKUS[0], "name": "Tea", "category": "LAB", "price_minor": 275, "currency": "EUR", "version": seen});
     let body = json!({ "products": [dearer] });
     let (status, answer) = shop.post("/v1/products", &shop.staff_token().await, "d6-dearer", &body).await;
     assert!(status < 300, "{answer}");

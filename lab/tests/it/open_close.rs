@@ -125,3 +125,38 @@ async fn who_drips_and_a_mail_server_that_hangs_hold_up_no_stop() {
     assert!(begun.elapsed() < DRAIN, "{:?}", begun.elapsed());
     dripping.await.expect("who drips is cut");
 }
+
+/// A backup knows who was there when it was made, and the wish to be forgotten came after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_forgotten_stays_so_through_a_restore() {
+    let stage = Stage::new();
+    let mut shop = stage.shop("shop", ShopOptions::default()).await;
+    let me = format!("{}/v1/customers/me", shop.api);
+    let contact = |name: &str| {
+        json!({"name": name, "email": "who@example.org",
+            "address": {"street": "Ring 1", "postcode": "1010", "city": "Wien", "country": "AT"}})
+    };
+    let put = async |who: &str| {
+        let (token, contact) = (shop.customer_token(who).await, contact(who));
+        shop.ask(Method::PUT, &me, &token, None, Some(&contact)).await.expect("an answer").status
+    };
+    for who in ["ada", "bob", "eve"] {
+        assert_eq!(put(who).await, 200);
+    }
+    let file = stage.folder().join("backup.tar").display().to_string();
+    assert!(shop.banyan(&["backup", &file]).await.status.success());
+    assert!(shop.banyan(&["forget", "bob", "--reason", "case 1"]).await.status.success());
+    for who in ["ada", "eve"] {
+        let token = shop.customer_token(who).await;
+        let gone = shop.ask(Method::DELETE, &me, &token, None, None).await;
+        assert_eq!(gone.expect("an answer").status, 204, "{who} forgets herself");
+    }
+    assert_eq!(put("eve").await, 200, "and one of them comes back");
+    assert!(shop.stop().await.success());
+    let restored = shop.banyan(&["restore", &file]).await;
+    assert!(String::from_utf8_lossy(&restored.stdout).contains("forgotten anew"), "{restored:?}");
+    shop.restart().await;
+    let known = async |who: &str| shop.get("/v1/customers/me", &shop.customer_token(who).await).await.0;
+    assert_eq!((known("ada").await, known("bob").await, known("eve").await), (404, 404, 200));
+    assert!(shop.stop().await.success());
+}

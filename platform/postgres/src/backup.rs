@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL's own `pg_basebackup` writes the copy as a tar archive, with the log that makes it consistent in it
 //! (<https://www.postgresql.org/docs/current/app-pgbasebackup.html>); `tar` reads it. Checksums of pages are verified on
-//! the way out. Not every package of a server brings `pg_basebackup`.
+//! the way out, and one of the whole file (`seal`) before anything is made of it again. Not every package of a server brings `pg_basebackup`.
 
 use std::fs;
 use std::io;
@@ -19,6 +19,7 @@ use crate::error::{self, Error};
 use crate::initdb;
 use crate::launch;
 use crate::postmaster::Postmaster;
+use crate::seal;
 use crate::site::Site;
 
 /// What an unfinished copy is called, after the name of the file that it becomes.
@@ -46,9 +47,15 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
     remove_leftovers(above);
     let draft = beside(to, DRAFT);
     let mut file = fs::OpenOptions::new();
-    let file = file.write(true).create_new(true).mode(0o600).open(&draft).map_err(|e| failed("make", e))?;
+    let file = file
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(|e| failed("make", e))?;
     // Held as long as anybody writes: the copying process has the same open file.
-    let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+    let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, errno)| failed("lock", errno.into()))?;
     let mut command = site.account.command(tool);
     command.arg("-h").arg(&running.socket_dir).args(["-p", &running.port.to_string(), "-U", &site.superuser]);
@@ -64,7 +71,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
             let message = error::condense(&String::from_utf8_lossy(&output.stderr));
             return Err(Error::BackupFailed { dir: site.data_dir.clone(), message });
         }
-        file.sync_all().map_err(|e| failed("write", e))?;
+        seal::put(&mut file).and_then(|()| file.sync_all()).map_err(|e| failed("write", e))?;
         // Unlike a renaming, a link does not replace a file that came in the meantime.
         fs::hard_link(&draft, to).map_err(|e| failed("make", e))?;
         initdb::sync(&site.data_dir, above)?;
@@ -75,14 +82,17 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
     whole
 }
 
-/// Makes the data directory `data_dir`, which must not be there, of a file that [`backup`] wrote. It is there whole, or not
-/// at all; its server recovers when it is first started.
+/// Makes the data directory `data_dir`, which must not be there, of a file that [`backup`] wrote, and that is as it was written. It is
+/// there whole, or not at all; its server recovers when it is first started.
 ///
 /// # Errors
 /// [`Error::NotABackup`], or as the file system says.
 pub async fn restore(from: &Path, data_dir: &Path) -> Result<(), Error> {
     let failed = |action, path: &Path, error| Error::io(data_dir, action, path, error);
-    let file = fs::File::open(from).map_err(|error| failed("read", from, error))?;
+    let mut file = fs::File::open(from).map_err(|error| failed("read", from, error))?;
+    if let Some(why) = seal::broken(&mut file).map_err(|error| failed("read", from, error))? {
+        return Err(Error::NotABackup { file: from.to_owned(), message: why.to_owned() });
+    }
     if data_dir.exists() {
         return Err(failed("make", data_dir, io::ErrorKind::AlreadyExists.into()));
     }

@@ -81,7 +81,7 @@ pub enum Error {
     NotABackup {
         /// The file.
         file: PathBuf,
-        /// The words of `tar`.
+        /// Why: of its checksum, or the words of `tar`.
         message: String,
     },
     /// Root may not run PostgreSQL and there is nobody to run it as.

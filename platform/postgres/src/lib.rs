@@ -19,6 +19,7 @@ mod error;
 mod initdb;
 mod launch;
 mod postmaster;
+mod seal;
 mod settings;
 mod site;
 mod socket;

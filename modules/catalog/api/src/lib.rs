@@ -1,5 +1,7 @@
 //! Contract of catalog: what is sold, under which name, at which price.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Context, Money, Sku};
 use serde::{Deserialize, Serialize};
@@ -144,6 +146,11 @@ pub struct PutProducts {
     pub key: String,
     /// At most [`BATCH_MAX`]; of one named twice the last wish holds.
     pub products: Vec<PutProduct>,
+    /// The versions that the asker has seen: one that stands otherwise than it is wished is changed only if it stands at the version that is
+    /// named here, and nothing of the batch is done if one does not. Without, whatever stands is changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, i64>>)]
+    pub seen: Option<BTreeMap<Sku, i64>>,
 }
 
 /// Reply to [`Catalog::put`].
@@ -170,7 +177,8 @@ pub trait Catalog: Send + Sync {
     /// All categories of what is sold, by name, at most 1,000.
     async fn categories(&self) -> Result<Vec<Category>, Unavailable>;
     /// Creates or changes products in one commit; one that already stands so is left alone, and tells
-    /// nothing. Answers with all of them as they then stood. Refusals, of the whole batch: `currency`, `key_reused`.
+    /// nothing. Answers with all of them as they then stood. Refusals, of the whole batch: `currency`, `key_reused`, and
+    /// `stale_version` where the asker says what was seen.
     async fn put(&self, context: Context, wish: PutProducts) -> Answer<ProductsPut>;
     /// Creates or changes one product, if it stands as the asker saw it.
     /// Refusals: `stale_version`, `currency`.

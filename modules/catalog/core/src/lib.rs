@@ -9,6 +9,7 @@ mod product;
 mod products;
 mod put;
 mod retire;
+mod words;
 mod write;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use banyan_store::{Store, StoreError};
 use catalog_api::{Found, ListProducts, Product};
 use sqlx::FromRow;
 
-use crate::product::Row;
+use crate::{product::Row, words::set_apart};
 
 /// No SKU is empty, so all come after the empty text.
 const IN_ORDER: &str = "select 0::float4 as rank, sku, name, category, description, images, price_minor, currency, \
@@ -30,7 +30,12 @@ pub(crate) async fn read(store: &Store, which: &ListProducts) -> Result<Vec<Foun
         None => sqlx::query_as(IN_ORDER).bind(category).bind(sku).bind(limit).fetch_all(store.pool()).await?,
         Some(words) => {
             let rank = which.after.as_ref().map(|after| after.rank);
-            let ranked = sqlx::query_as(BY_RANK).bind(words).bind(category).bind(rank).bind(sku).bind(limit);
+            let ranked = sqlx::query_as(BY_RANK)
+                .bind(set_apart(words))
+                .bind(category)
+                .bind(rank)
+                .bind(sku)
+                .bind(limit);
             ranked.fetch_all(store.pool()).await?
         }
     };

@@ -98,11 +98,8 @@ impl<'a> Desk<'a> {
 
     /// Puts a wish in the product's place; one that stands so already stays as it is.
     pub(crate) fn put(&mut self, wish: PutProduct) -> &Product {
-        let PutProduct { sku, name, category, description, images, price } = wish;
-        let version = self.standing.get(&sku).map_or(0, |product| product.version);
-        let wished =
-            Product { sku: sku.clone(), name, category, description, images, price, retired: false, version };
-        self.place(sku, wished)
+        let version = self.standing.get(&wish.sku).map_or(0, |product| product.version);
+        self.place(wish.sku.clone(), wished(wish, version))
     }
 
     /// As [`Self::put`], of a whole product at the version that it stands at.
@@ -138,6 +135,12 @@ impl<'a> Desk<'a> {
     pub(crate) async fn refuse<T>(self, refusal: Refusal) -> Answer<T> {
         self.leave(Answer::Rejected(refusal)).await
     }
+}
+
+/// The product that is wished for, at the version that the one in its place stands at.
+pub(crate) fn wished(wish: PutProduct, version: i64) -> Product {
+    let PutProduct { sku, name, category, description, images, price } = wish;
+    Product { sku, name, category, description, images, price, retired: false, version }
 }
 
 async fn upsert(write: &mut Write, products: &[&Product], now: Timestamp) -> Result<(), StoreError> {

@@ -80,6 +80,17 @@ async fn a_copy_taken_while_it_works_is_a_cluster_again() {
     let whole = fs::read(&file).unwrap();
     fs::write(&other, &whole[..whole.len() / 2]).unwrap();
     assert!(matches!(restore(&other, &data_dir).await, Err(Error::NotABackup { .. })));
+    // A hundred bytes of a table, or of the log: an archive all the same, and another database.
+    for part in [3, 2] {
+        let mut changed = whole.clone();
+        let at = whole.len() / part;
+        changed[at..at + 100].fill(b'!');
+        fs::write(&other, &changed).unwrap();
+        match restore(&other, &data_dir).await {
+            Err(Error::NotABackup { message, .. }) => assert!(message.contains("checksum"), "{message}"),
+            done => panic!("{done:?}"),
+        }
+    }
     assert!(!data_dir.exists(), "whole, or not at all");
     restore(&file, &data_dir).await.unwrap();
     let again = scratch.start().await.unwrap();

@@ -16,7 +16,9 @@ pub async fn conformance(catalog: &dyn Catalog) {
     pages_in_sku_order(catalog).await;
     changes_for_who_has_seen_it(catalog).await;
     sells_no_longer_what_is_retired(catalog).await;
+    changes_many_for_who_has_seen_them(catalog).await;
     finds_words(catalog).await;
+    finds_words_that_are_not_set_apart(catalog).await;
     has_one_currency(catalog).await;
     does_each_wish_once(catalog).await;
 }
@@ -109,6 +111,32 @@ async fn changes_for_who_has_seen_it(catalog: &dyn Catalog) {
     assert_eq!(done(change(2, Expected::Version(2)).await).version, 2, "nothing changes");
 }
 
+/// Many at once are created, or left as they stand; what stands otherwise is changed by who has seen how, and else nothing is done.
+async fn changes_many_for_who_has_seen_them(catalog: &dyn Catalog) {
+    let put = async |products: Vec<PutProduct>, seen: &[(&str, i64)]| {
+        let seen = Some(seen.iter().map(|(name, version)| (sku(name), *version)).collect());
+        catalog.put(staff(), PutProducts { seen, ..wishes(products) }).await
+    };
+    let standing = |put: ProductsPut| put.products.into_iter().map(|one| one.version).collect::<Vec<_>>();
+    assert_eq!(standing(done(put(vec![wish("M1", 1), wish("M2", 1)], &[]).await)), [1, 1], "created");
+    assert_eq!(standing(done(put(vec![wish("M1", 1), wish("M2", 1)], &[]).await)), [1, 1], "as they stand");
+    let dearer = vec![wish("M1", 2), wish("M3", 1)];
+    for seen in [&[][..], &[("M1", 2)], &[("M2", 1)]] {
+        match put(dearer.clone(), seen).await {
+            Answer::Rejected(refusal) => {
+                assert_eq!(refusal.code, refusals::STALE_VERSION);
+                assert!(refusal.detail.contains("M1"), "it is named: {}", refusal.detail);
+            }
+            other => panic!("{seen:?}: {other:?}"),
+        }
+        assert_eq!(catalog.products(vec![sku("M3")]).await, Ok(Vec::new()), "nothing of it is done");
+    }
+    assert_eq!(standing(done(put(dearer, &[("M1", 1)]).await)), [2, 1]);
+    done(catalog.retire(staff(), sku("M1")).await);
+    assert_eq!(refused(put(vec![wish("M1", 2)], &[]).await), refusals::STALE_VERSION, "it is not sold again");
+    assert_eq!(standing(done(put(vec![wish("M1", 2)], &[("M1", 3)]).await)), [4], "unless somebody saw it");
+}
+
 async fn sells_no_longer_what_is_retired(catalog: &dyn Catalog) {
     let old = PutProduct { category: "old".into(), ..wish("gone", 1) };
     assert_eq!(refused(catalog.retire(staff(), sku("unknown")).await), refusals::UNKNOWN_PRODUCT);
@@ -152,6 +180,40 @@ async fn finds_words(catalog: &dyn Catalog) {
     assert_eq!(find("coffee").await, [""; 0]);
     for nothing in ["", "   ", "!!! ((( &&& ||| :*", "\"\"", "-"] {
         assert_eq!(find(nothing).await, [""; 0], "{nothing:?} asks for nothing");
+    }
+}
+
+/// Where words are written without blanks between them, a part of what is written is found.
+async fn finds_words_that_are_not_set_apart(catalog: &dyn Catalog) {
+    let named = |text: &str, name: &str| PutProduct { name: name.into(), ..wish(text, 1) };
+    let products = vec![
+        named("S1", "新鲜牛奶一升"),
+        named("S2", "鲜花 奶牛"),
+        named("S3", "おいしい牛乳"),
+        named("S4", "นมสดหนึ่งลิตร"),
+        named("S5", "신선한우유"),
+        named("S6", "USB充電器 20W"),
+    ];
+    versions(catalog, products).await;
+    let find = async |words: &str| {
+        let search = Some(words.to_owned());
+        let mut found = listed(catalog, ListProducts { search, limit: 1, ..ListProducts::default() }).await;
+        found.sort();
+        found
+    };
+    for (words, found) in [
+        ("牛奶", &["S1"][..]),
+        ("新鲜牛奶一升", &["S1"]),
+        ("奶", &["S1", "S2"]),
+        ("鲜奶", &[]),
+        ("牛奶 新鲜", &["S1"]),
+        ("牛乳", &["S3"]),
+        ("นมสด", &["S4"]),
+        ("우유", &["S5"]),
+        ("usb 充電", &["S6"]),
+        ("20w", &["S6"]),
+    ] {
+        assert_eq!(find(words).await, found, "{words}");
     }
 }
 

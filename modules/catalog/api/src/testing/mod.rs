@@ -39,7 +39,7 @@ pub fn wish(sku_text: &str, minor: i64) -> PutProduct {
 #[must_use]
 pub fn wishes(products: Vec<PutProduct>) -> PutProducts {
     static KEYS: AtomicU64 = AtomicU64::new(1);
-    PutProducts { key: format!("wish/{}", KEYS.fetch_add(1, Ordering::Relaxed)), products }
+    PutProducts { key: format!("wish/{}", KEYS.fetch_add(1, Ordering::Relaxed)), products, seen: None }
 }
 
 /// A member of staff.
