@@ -8,6 +8,7 @@ mod taken_apart;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode, time::Duration};
 
+use banyan_lab::bad_day::{Fault, Shape};
 use clap::{Parser, Subcommand};
 use futures::FutureExt;
 use scenarios::{Cast, ROWS, Row, Shown};
@@ -44,6 +45,16 @@ enum Command {
     Bench(bench::BenchArgs),
     /// The whole shop in parts: Kafka, PostgreSQL, the sandbox, six services and their front, until Ctrl-C.
     Services(taken_apart::ServicesArgs),
+    /// A shop of some shape, customers of every kind, and something that goes wrong amid it; in the end everything must be true.
+    BadDay(BadDayArgs),
+}
+
+#[derive(clap::Args)]
+struct BadDayArgs {
+    /// local, kafka, inventory-out, gateways-out, all-out or all-out-twice.
+    shape: Shape,
+    /// What goes wrong: kill-orders, database, broker-frozen, cut-inventory, ...; a wrong one names all of the shape.
+    fault: String,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +76,10 @@ fn lab(args: Lab) -> ExitCode {
     };
     match (args.command, &args.row) {
         (Some(Command::Bench(args)), _) => runtime.block_on(bench::bench(args)),
+        (Some(Command::BadDay(args)), _) => match args.shape.fault(&args.fault) {
+            Ok(fault) => runtime.block_on(bad_day(args.shape, fault)),
+            Err(why) => fail(&why),
+        },
         (Some(Command::Services(args)), _) => runtime.block_on(taken_apart::services(args)),
         (None, _) if args.cells => {
             cells().iter().for_each(|cell| println!("{cell}"));
@@ -88,12 +103,33 @@ fn code(well: bool) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Says in a line what came of it; what is not true panics.
+async fn bad_day(shape: Shape, fault: Fault) -> ExitCode {
+    let played = AssertUnwindSafe(banyan_lab::bad_day::play(shape, fault)).catch_unwind().await;
+    match played {
+        Ok(Ok(outcome)) => {
+            let ended: Vec<_> =
+                outcome.ended.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            let seconds = outcome.recovered_in.as_secs_f64();
+            println!("{shape}, {fault}: {}; the last {seconds:.1} s after; audit clean", ended.join(", "));
+            ExitCode::SUCCESS
+        }
+        Ok(Err(why)) => fail(&why),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn bad_days() -> impl Iterator<Item = String> {
+    let of = |shape: Shape| shape.faults().into_iter().map(move |fault| format!("bad-day {shape} {fault}"));
+    Shape::ALL.into_iter().flat_map(of)
+}
+
 fn cells() -> Vec<String> {
     let with_parts = |row: &Row| {
         let parts = row.without.iter().map(|(part, _)| format!("{} --without {part}", row.name));
         std::iter::once(row.name.to_owned()).chain(parts).collect::<Vec<_>>()
     };
-    ROWS.iter().flat_map(with_parts).collect()
+    ROWS.iter().flat_map(with_parts).chain(bad_days()).collect()
 }
 
 fn find(name: &str, without: Option<&str>) -> Result<(&'static Row, Option<&'static str>), String> {

@@ -31,7 +31,9 @@ async fn play(cast: Cast) -> Shown {
     apart.front.stock(&SKUS, 100_000).await;
     played(&apart.front, "b6-warm", ORDERS).await;
     let (mut took, mut browsed) = (Vec::new(), Vec::new());
-    for (name, quality) in [("near", Quality::Good), ("far", Quality::Late(LATE))] {
+    for (name, quality) in
+        [("near", Quality::Good), ("far", Quality::Late { by: LATE, give_or_take: Duration::ZERO })]
+    {
         apart.lines["payments"][0].becomes(quality);
         let browsing = Browsing::start(&apart.front).await;
         let (_, ended) = played(&apart.front, &format!("b6-{name}"), ORDERS).await;

@@ -60,7 +60,7 @@ pub struct Apart {
 /// Who finds whom where.
 struct Wiring {
     keys: PathBuf,
-    broker: Arc<Broker>,
+    broker: Option<Arc<Broker>>,
     prefix: String,
     /// Where the front serves the modules that are with it.
     front: u16,
@@ -72,12 +72,31 @@ struct Wiring {
 }
 
 impl Apart {
+    /// A shop that is not taken apart, and has no broker.
+    ///
+    /// # Panics
+    /// When it does not open.
+    pub async fn whole(stage: &Stage, name: &str, options: ShopOptions) -> Self {
+        let wiring = Wiring::new(stage, name, None, &Plan::default());
+        let front = stage.shop(name, options).await;
+        Self { front, services: BTreeMap::new(), lines: BTreeMap::new(), wiring }
+    }
+
+    /// Does something with the broker.
+    ///
+    /// # Panics
+    /// When there is none, or it does not obey.
+    pub async fn with_broker(&self, f: impl FnOnce(&Broker) + Send + 'static) {
+        let broker = self.wiring.broker.clone().expect("a broker");
+        tokio::task::spawn_blocking(move || f(&broker)).await.expect("the broker obeys");
+    }
+
     /// Starts the front, then each process; returns when all are ready.
     ///
     /// # Panics
     /// When one is not.
     pub async fn start(stage: &Stage, name: &str, broker: &Arc<Broker>, plan: Plan) -> Self {
-        let mut wiring = Wiring::new(stage, name, broker.clone(), &plan);
+        let mut wiring = Wiring::new(stage, name, Some(broker.clone()), &plan);
         let lines = if plan.lines { wiring.by_lines().await } else { BTreeMap::new() };
         let Plan { mut front, env: told, .. } = plan;
         front.env.extend(wiring.of_front());
@@ -151,7 +170,7 @@ impl Apart {
 }
 
 impl Wiring {
-    fn new(stage: &Stage, name: &str, broker: Arc<Broker>, plan: &Plan) -> Self {
+    fn new(stage: &Stage, name: &str, broker: Option<Arc<Broker>>, plan: &Plan) -> Self {
         let keys = stage.folder().join(format!("{name}-keys"));
         std::fs::create_dir_all(&keys).expect("a folder for keys");
         for who in MODULES.into_iter().chain(["shop"]) {
@@ -187,7 +206,7 @@ impl Wiring {
         let all = [
             ("BANYAN_SERVICE_KEY", self.keys.join(format!("{who}.pem")).display().to_string()),
             ("BANYAN_CALLERS", callers.join(",")),
-            ("BANYAN_KAFKA", self.broker.cluster("").brokers),
+            ("BANYAN_KAFKA", self.broker.as_ref().map(|it| it.cluster("").brokers).unwrap_or_default()),
             ("BANYAN_KAFKA_PREFIX", self.prefix.clone()),
         ];
         let out = self.found_at.iter().filter(|(module, _)| **module != who);

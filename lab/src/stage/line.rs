@@ -9,6 +9,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use super::Seed;
+
 const CHUNK_BYTES: usize = 16 * 1024;
 
 /// How a line is.
@@ -16,10 +18,19 @@ const CHUNK_BYTES: usize = 16 * 1024;
 pub enum Quality {
     /// What comes is passed on.
     Good,
-    /// So much later, each way.
-    Late(Duration),
+    /// So much later, each way, evenly spread.
+    Late {
+        /// In the mean.
+        by: Duration,
+        /// At most that much sooner or later.
+        give_or_take: Duration,
+    },
     /// Nothing comes through, and nobody is told.
     Silent,
+    /// What is said arrives, and what is answered does not.
+    OneWay,
+    /// Every other connection is reset as soon as something is said.
+    Reset,
     /// Connections are reset, those that are there and those that come.
     Cut,
 }
@@ -58,24 +69,30 @@ impl Drop for Line {
 }
 
 async fn carry(listener: TcpListener, there: SocketAddr, quality: watch::Receiver<Quality>) {
-    let mut calls = JoinSet::new();
+    let (mut calls, mut is_other) = (JoinSet::new(), false);
     while let Ok((caller, _)) = listener.accept().await {
         while calls.try_join_next().is_some() {}
-        calls.spawn(call(caller, there, quality.clone()));
+        is_other = !is_other;
+        calls.spawn(call(caller, there, quality.clone(), is_other));
     }
 }
 
 /// One connection, until either side ends it or the line is cut.
-async fn call(mut caller: TcpStream, there: SocketAddr, quality: watch::Receiver<Quality>) {
+async fn call(mut caller: TcpStream, there: SocketAddr, quality: watch::Receiver<Quality>, is_other: bool) {
     let mut seen = quality.clone();
     // The sender lives as long as the line.
-    let cut = seen.wait_for(|now| *now == Quality::Cut);
+    let cut = seen.wait_for(|now| *now == Quality::Cut || is_other && *now == Quality::Reset);
     let talk = async {
         let mut callee = TcpStream::connect(there).await?;
         let (mut hears, mut says) = caller.split();
         let (mut answers, mut asks) = callee.split();
         let (there, back) = (quality.clone(), quality.clone());
-        tokio::try_join!(pass(&mut hears, &mut asks, there), pass(&mut answers, &mut says, back))?;
+        let is_heard = |now: Quality| now != Quality::Silent;
+        let is_answered = |now: Quality| !matches!(now, Quality::Silent | Quality::OneWay);
+        tokio::try_join!(
+            pass(&mut hears, &mut asks, there, is_heard),
+            pass(&mut answers, &mut says, back, is_answered)
+        )?;
         Ok::<_, io::Error>(())
     };
     let is_cut = tokio::select! {
@@ -93,14 +110,15 @@ async fn pass(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
     mut quality: watch::Receiver<Quality>,
+    is_passed: impl Fn(Quality) -> bool,
 ) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
+    let (mut chunk, mut seed) = (vec![0; CHUNK_BYTES], Seed::unforeseen());
     loop {
         let read = from.read(&mut chunk).await?;
-        let heard = quality.wait_for(|now| *now != Quality::Silent).await;
-        let late = heard.map(|now| *now).unwrap_or(Quality::Good);
-        if let Quality::Late(by) = late {
-            tokio::time::sleep(by).await;
+        let heard = quality.wait_for(|now| is_passed(*now)).await.map(|now| *now);
+        if let Ok(Quality::Late { by, give_or_take }) = heard {
+            let spread = seed.below(2 * give_or_take.as_millis() as u64 + 1);
+            tokio::time::sleep(by - give_or_take + Duration::from_millis(spread)).await;
         }
         if read == 0 {
             return to.shutdown().await;

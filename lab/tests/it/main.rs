@@ -1,6 +1,7 @@
 //! What must hold on real processes: killed, frozen, doubled, moved, tampered with, and told nonsense.
 
 mod apart;
+mod bad_days;
 mod carrier;
 mod epoch;
 mod folder;
