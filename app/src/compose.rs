@@ -6,8 +6,8 @@ mod stores;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use banyan_bus::{Brokers, Bus, Carriage, Consumer, ReadModel, Source, Told, Topics};
-use banyan_host::{Module, Reconciler};
+use banyan_bus::{Brokers, Bus, Carriage, Consumer, Source, Told, Topics};
+use banyan_host::{Module, Reconciler, operations::Elsewhere};
 use banyan_kernel::Clock;
 use banyan_net::{outbound::Callee, port::PortClient};
 use banyan_store::{Schema, Signal};
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    config::{Elsewhere, MailConfig, Outside},
+    config::{self, MailConfig, Outside},
     faults::{FaultBook, FaultyInventory},
     staff_log,
 };
@@ -57,7 +57,7 @@ pub const MODULES: [&str; 6] = [
 
 /// The schema of every module that is here.
 #[must_use]
-pub fn schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
+pub fn schemas(elsewhere: &config::Elsewhere) -> Vec<Schema> {
     let mut schemas: Vec<Schema> = vec![
         #[cfg(feature = "catalog")]
         catalog_core::schema(),
@@ -78,7 +78,7 @@ pub fn schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
 
 /// All that is prepared: the modules' schemas, and the edge's own.
 #[must_use]
-pub fn all_schemas(elsewhere: &Elsewhere) -> Vec<Schema> {
+pub fn all_schemas(elsewhere: &config::Elsewhere) -> Vec<Schema> {
     let mut schemas = schemas(elsewhere);
     schemas.push(staff_log::schema());
     schemas
@@ -147,11 +147,12 @@ pub struct Shop {
     pub bus: Arc<dyn Bus>,
     /// Its topics, where it has any.
     pub topics: Option<Arc<dyn Topics>>,
-    consumers: Vec<Arc<dyn Consumer>>,
+    /// What modules tell that are elsewhere.
+    pub others: Vec<Arc<dyn Source>>,
+    /// The processes of those.
+    pub elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>,
     /// What is told here, public and private.
     sources: Vec<Arc<dyn Source>>,
-    read_models: Vec<Arc<dyn ReadModel>>,
-    relays: Vec<(&'static str, &'static str)>,
 }
 
 /// Whom the saga asks.
@@ -201,6 +202,8 @@ pub struct There {
     pub ways: BTreeMap<&'static str, PortClient>,
     /// What they tell, as it is heard from there.
     pub heard: Vec<Arc<dyn Source>>,
+    /// Who answers for each to its operators.
+    pub processes: BTreeMap<&'static str, Arc<Elsewhere>>,
     /// Changes when one of them answers again after a while without.
     pub answers_again: watch::Receiver<u64>,
     /// For what is answered in their place.
@@ -249,7 +252,6 @@ pub fn compose(
     let here = [catalog_here, inventory_here, notifications_here, orders_here(stores, &there)];
     let here = here.into_iter().chain([payments_here, shipping_here]).flatten();
     let mut modules: Vec<Module> = here.collect();
-    let read_models = modules.iter().flat_map(|module| module.read_models.clone()).collect();
     let consumers = modules.iter().flat_map(|module| module.consumers.clone()).collect();
     let sources = told(&modules);
     let (payments_port, shipping_port) = (payments.payments.clone(), shipping.shipping.clone());
@@ -263,10 +265,9 @@ pub fn compose(
     if let Some((module, saga)) = of_orders.zip(saga) {
         module.reconcilers.push(saga);
     }
-    let (bus, topics) = carried(&mut modules, &parts, there.heard, settings.kafka.as_ref(), instance);
-    let relays = modules.iter().filter_map(|it| Some((it.relaying.as_ref()?.group, it.source.name())));
-    let relays = relays.collect();
-    let Parts { consumers, sources, .. } = parts;
+    let (others, elsewhere) = (there.heard, there.processes);
+    let (bus, topics) = carried(&mut modules, &parts, others.clone(), settings.kafka.as_ref(), instance);
+    let Parts { sources, .. } = parts;
     (
         Shop {
             catalog,
@@ -279,10 +280,9 @@ pub fn compose(
             notifications,
             bus,
             topics,
-            consumers,
+            others,
+            elsewhere,
             sources,
-            read_models,
-            relays,
         },
         modules,
     )

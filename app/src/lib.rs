@@ -10,6 +10,7 @@ mod faults;
 mod forgotten;
 mod observe;
 mod place;
+mod processes;
 pub mod replay;
 pub mod shop;
 mod staff_log;

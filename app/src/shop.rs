@@ -7,7 +7,10 @@ mod ports;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use banyan_host::{Metrics, MetricsError, Ways, Work};
+use banyan_host::{
+    Metrics, MetricsError, Ways, Work,
+    operations::{Draining, Here, Readiness, observe},
+};
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
     Identity, Keys, ServerLimits, TokenError, WebhookSecrets,
@@ -33,6 +36,7 @@ use crate::{
     forgotten::{self, Forgotten},
     observe::Observer,
     place::{Place, PlaceError, Running},
+    processes::{Processes, SHOP},
 };
 use database::Database;
 use outside::Sandbox;
@@ -161,7 +165,13 @@ impl RunningShop {
             let_go(Some(database), sandbox).await;
             return Err(why);
         }
+        let readiness = Readiness::new(stores.all(), shop.topics.clone(), Draining::default());
+        let (readiness, topics) = (Arc::new(readiness), shop.topics.clone());
+        let here = Here::new((SHOP, instance), &modules, &shop.others, topics, readiness);
         let work = Work::start(instance, &shop.bus, modules);
+        let here = Arc::new(here.counted(work.counters()));
+        tokio::spawn(observe(here.clone(), stop.clone()));
+        let processes = Processes::new(here, running.api.clone(), shop.elsewhere.clone());
         let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());
         let webhooks = Webhooks { gateway, payments: shop.payments.events.clone(), clock: clock.clone() };
         let callers = config.service_port.map(|port| port.callers);
@@ -169,12 +179,10 @@ impl RunningShop {
         let forgotten = Forgotten::at(place.path(forgotten::FILE));
         let who = (identity.clone(), cursors, forgotten.clone());
         let api = public(&shop, &stores, who, webhooks, stop.clone());
-        let observer =
-            Observer::new(shop.clone(), (stores.all(), stores.edge()), work.counters().clone(), instance);
-        tokio::spawn(observer.run(stop.clone()));
+        tokio::spawn(Observer::new(shop.clone(), stores.edge()).run(stop.clone()));
         let looks_at = (client, metrics, stores.edge());
         let who = (identity, stores.staff_log(), forgotten);
-        let admin = Admin::new(who, shop, outside, fault_book, clock, work.counters().clone(), looks_at);
+        let admin = Admin::new(who, shop, outside, fault_book, clock, processes, looks_at);
         let servers = sockets.serve(api::router(api), admin::router(admin), services, &stop);
         place.announce(&running)?;
         let stores = stores.all();
@@ -256,20 +264,20 @@ async fn prepared(
         return Err(StartError::Nowhere(module));
     }
     let key = config.service_key.clone().unwrap_or_else(|| place.path("service-key.pem"));
-    let ways = Ways::open(NAME, &key, clock.clone())?;
+    let ways = Ways::open(SHOP, &key, clock.clone())?;
     let answers_again = ways.answers_again();
     let clock = clock.clone();
-    let mut there = There { ways: BTreeMap::new(), heard: Vec::new(), answers_again, clock };
+    let (ways_there, processes) = (BTreeMap::new(), BTreeMap::new());
+    let mut there = There { ways: ways_there, heard: Vec::new(), processes, answers_again, clock };
     for (&module, at) in &config.elsewhere {
         let way = way(module, ways.to(module, at).map_err(StartError::Way)?, stores).await?;
         there.ways.insert(module, way);
         there.heard.push(ways.heard(module, at).map_err(StartError::Way)?);
+        let processes = ways.operations(module, at).map_err(StartError::Way)?;
+        there.processes.insert(module, Arc::new(processes));
     }
     Ok(there)
 }
-
-/// What this shop is called by those whom it calls.
-const NAME: &str = "shop";
 
 /// The way to a module. One that is there and writes another database than the one that it should share ends the start; one that is
 /// not there yet is waited for by those who ask it.

@@ -1,16 +1,15 @@
-//! Dead letters: see them, replay them, give them up.
+//! Dead letters: see them, replay them, give them up. Whichever process has the group's module is asked.
 
 use axum::{
     Extension, Json,
     extract::{Path, State},
-    http::StatusCode,
 };
-use banyan_bus::{DeadLetterError, DeadLetters, Decision};
+use banyan_host::operations::By;
 use banyan_net::{Principal, Problem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Admin, unavailable};
+use super::{Admin, done};
 use crate::api::body::Body;
 
 #[derive(Deserialize)]
@@ -32,19 +31,8 @@ pub(super) async fn list(
     State(admin): State<Admin>,
     Path(group): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let letters = letters(&admin, &group)?.list().await.map_err(|error| unavailable(&error))?;
-    let line = |letter: &banyan_bus::DeadLetter| {
-        json!({
-            "key": letter.key,
-            "place": letter.place,
-            "type": letter.event.kind,
-            "sequence": letter.event.sequence,
-            "reason": letter.reason,
-            "attempts": letter.attempts,
-            "correlation": letter.event.traceparent.correlation(),
-        })
-    };
-    Ok(Json(json!({"letters": letters.iter().map(line).collect::<Vec<_>>()})))
+    let letters = done(admin.0.processes.of(&group).letters(&group).await)?;
+    Ok(Json(json!({"letters": letters})))
 }
 
 pub(super) async fn replay(
@@ -53,8 +41,8 @@ pub(super) async fn replay(
     Path(group): Path<String>,
     Body(wish): Body<Replay>,
 ) -> Result<Json<Value>, Problem> {
-    let decision = decision(&principal, &wish.reason)?;
-    let replayed = letters(&admin, &group)?.replay(&wish.key, &decision).await.map_err(explain)?;
+    let by = By { who: principal.0.to_string(), why: wish.reason };
+    let replayed = done(admin.0.processes.of(&group).replay(&group, &wish.key, &by).await)?;
     Ok(Json(json!({"replayed": replayed})))
 }
 
@@ -64,29 +52,7 @@ pub(super) async fn drop_letter(
     Path(group): Path<String>,
     Body(wish): Body<Drop>,
 ) -> Result<Json<Value>, Problem> {
-    let decision = decision(&principal, &wish.reason)?;
-    letters(&admin, &group)?.drop_letter(&wish.key, wish.place, &decision).await.map_err(explain)?;
+    let by = By { who: principal.0.to_string(), why: wish.reason };
+    done(admin.0.processes.of(&group).drop_letter(&group, &wish.key, wish.place, &by).await)?;
     Ok(Json(json!({"dropped": wish.place})))
-}
-
-fn letters(admin: &Admin, group: &str) -> Result<DeadLetters, Problem> {
-    let consumer = admin.consumers().into_iter().find(|consumer| consumer.group() == group);
-    let unknown = || {
-        let detail = format!("there is no group {group}; `banyan dlq list` names them");
-        Problem::new(StatusCode::NOT_FOUND, "unknown_group", detail)
-    };
-    let consumer = consumer.ok_or_else(unknown)?;
-    let source = admin.0.shop.source(consumer.source()).ok_or_else(unknown)?;
-    Ok(DeadLetters::new(consumer, source))
-}
-
-fn decision(principal: &Principal, reason: &str) -> Result<Decision, Problem> {
-    Decision::new(&principal.0.to_string(), reason).map_err(explain)
-}
-
-fn explain(error: DeadLetterError) -> Problem {
-    match error {
-        DeadLetterError::Store(error) => unavailable(&error),
-        other => Problem::new(StatusCode::CONFLICT, "dead_letter", other.to_string()),
-    }
 }

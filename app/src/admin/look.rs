@@ -1,21 +1,26 @@
 //! Looking: nothing here changes anything.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
 };
+use banyan_host::operations::{About, GroupAbout};
 use banyan_kernel::{Answer, OrderId};
 use banyan_net::Problem;
+use futures::future::join_all;
 use orders_api::{Settled, Why};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Admin, told, unavailable};
+use super::{Admin, done, told, unavailable};
 use crate::{
     api::body::Body,
     audit::{self, Audit},
     observe::Holder,
+    processes::{Process, Processes},
 };
 
 /// Orders of one question.
@@ -82,20 +87,42 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> Result<String, Proble
     admin.0.metrics.text().map_err(|error| unavailable(&error))
 }
 
-pub(super) async fn groups(State(admin): State<Admin>) -> Json<Value> {
-    use std::sync::atomic::Ordering::Relaxed;
-    let group = |counters: &banyan_bus::Counters| {
-        json!({
-            "applied": counters.applied.load(Relaxed),
-            "duplicates": counters.duplicates.load(Relaxed),
-            "skipped": counters.skipped.load(Relaxed),
-            "gaps": counters.gaps.load(Relaxed),
-            "poisoned": counters.poisoned.load(Relaxed),
-            "queued": counters.queued.load(Relaxed),
-            "pauses": counters.pauses.load(Relaxed),
-            "paused_slots": counters.paused_slots.load(Relaxed),
-            "reached": counters.reached().json(),
-        })
-    };
-    Json(admin.0.counters.iter().map(|(name, counters)| ((*name).to_owned(), group(counters))).collect())
+/// What each group did, in all processes together.
+pub(super) async fn groups(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let (mut groups, mut heard_of) = (BTreeMap::<String, GroupAbout>::new(), BTreeMap::new());
+    for (process, about) in each(&admin.0.processes).await {
+        let said = heard_of.entry(process.module).or_insert(Err(String::new()));
+        match about {
+            Ok(about) => {
+                *said = Ok(());
+                for (name, group) in about.groups {
+                    let known = groups.remove(&name);
+                    groups.insert(name, known.map_or(group.clone(), |known| known.and(group)));
+                }
+            }
+            Err(why) => *said = said.clone().or(Err(why)),
+        }
+    }
+    let mut all = json!(groups);
+    for (module, why) in heard_of.into_iter().filter_map(|(module, said)| Some((module, said.err()?))) {
+        all[format!("{module}.*")] = json!({ "away": why });
+    }
+    Ok(Json(all))
+}
+
+/// How each process is, or why it does not say.
+pub(super) async fn status(State(admin): State<Admin>) -> Json<Value> {
+    let rows = each(&admin.0.processes).await.into_iter().map(|(process, about)| {
+        let (about, why) = about.map_or_else(|why| (None, Some(why)), |about| (Some(about), None));
+        json!({ "module": process.module, "address": process.address, "about": about, "why": why })
+    });
+    Json(json!({ "processes": rows.collect::<Vec<_>>() }))
+}
+
+async fn each(processes: &Processes) -> Vec<(Process, Result<About, String>)> {
+    let asked = processes.each().into_iter().map(async |process| {
+        let about = done(process.asked.about().await).map_err(|problem| problem.detail);
+        (process, about)
+    });
+    join_all(asked).await
 }

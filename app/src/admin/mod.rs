@@ -10,7 +10,7 @@ mod read_models;
 mod resolve;
 mod topics;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -20,8 +20,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use banyan_bus::{Consumer, Counters};
-use banyan_host::Metrics;
+use banyan_host::{Metrics, operations::refusals};
 use banyan_kernel::{Answer, Clock};
 use banyan_net::{Identity, Principal, Problem, identify, measure};
 use banyan_store::Store;
@@ -32,6 +31,7 @@ use crate::{
     config::Outside,
     faults::FaultBook,
     forgotten::Forgotten,
+    processes::Processes,
     staff_log::{self, StaffLog},
 };
 
@@ -47,7 +47,7 @@ struct Inner {
     outside: Outside,
     fault_book: Option<Arc<FaultBook>>,
     clock: Arc<dyn Clock>,
-    counters: BTreeMap<&'static str, Arc<Counters>>,
+    processes: Processes,
     client: reqwest::Client,
     metrics: Metrics,
     edge: Store,
@@ -62,7 +62,7 @@ impl Admin {
         outside: Outside,
         fault_book: Option<Arc<FaultBook>>,
         clock: Arc<dyn Clock>,
-        counters: BTreeMap<&'static str, Arc<Counters>>,
+        processes: Processes,
         (client, metrics, edge): (reqwest::Client, Metrics, Store),
     ) -> Self {
         Self(Arc::new(Inner {
@@ -73,16 +73,11 @@ impl Admin {
             outside,
             fault_book,
             clock,
-            counters,
+            processes,
             client,
             metrics,
             edge,
         }))
-    }
-
-    /// The groups whose dead letters can be seen, by name.
-    fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
-        self.0.shop.consumers()
     }
 }
 
@@ -98,6 +93,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/audit", post(look::audit))
         .route("/admin/customers/{id}/forget", post(forget::forget))
         .route("/admin/groups", get(look::groups))
+        .route("/admin/status", get(look::status))
         .route("/admin/caches", get(look::caches))
         .route("/admin/horizon", get(look::horizon))
         .route("/admin/mails", get(mails::list))
@@ -142,6 +138,23 @@ fn told<T>(answer: Answer<T>) -> Result<T, Problem> {
         Answer::Unavailable(why) | Answer::Broken(why) => Err(unavailable(&why)),
         Answer::Rejected(refusal) => Err(unavailable(&refusal.detail)),
         Answer::Pending => Err(unavailable(&"it is still looking")),
+    }
+}
+
+/// What a process answers to its operators.
+fn done<T>(answer: Answer<T>) -> Result<T, Problem> {
+    match answer {
+        Answer::Rejected(refusal) => {
+            let status = match &*refusal.code {
+                refusals::UNKNOWN_GROUP | refusals::UNKNOWN_READ_MODEL | refusals::UNKNOWN_SOURCE => {
+                    StatusCode::NOT_FOUND
+                }
+                refusals::INVALID_BODY => StatusCode::UNPROCESSABLE_ENTITY,
+                _ => StatusCode::CONFLICT,
+            };
+            Err(Problem::refused(status, refusal))
+        }
+        other => told(other),
     }
 }
 

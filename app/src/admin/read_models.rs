@@ -1,6 +1,4 @@
-//! Read models: folded again while they are read.
-
-use std::sync::Arc;
+//! Read models: folded again while they are read, step by step, by whichever process has their module.
 
 use axum::{
     Extension, Json,
@@ -9,14 +7,15 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use banyan_bus::{Decision, Progress, ReadModel, Rebuild, RebuildError, Rebuilt};
+use banyan_bus::{Decision, Progress, RebuildError, Rebuilt};
+use banyan_host::operations::{AskedRebuild, refusals};
 use banyan_net::{Principal, Problem};
 use futures::{StreamExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::Admin;
+use super::{Admin, done};
 use crate::api::body::Body;
 
 /// Steps that a slow reader may lag behind.
@@ -37,33 +36,32 @@ enum Line {
     Refused(String),
 }
 
-pub(super) async fn list(State(admin): State<Admin>) -> Json<Value> {
-    let names: Vec<&str> = admin.0.shop.read_models().iter().map(|model| model.name()).collect();
-    Json(json!({ "read_models": names }))
+pub(super) async fn list(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let mut names = Vec::new();
+    for (_, asked) in admin.0.processes.databases() {
+        names.extend(done(asked.read_models().await)?);
+    }
+    names.sort();
+    Ok(Json(json!({ "read_models": names })))
 }
 
 /// Answers with a line of JSON after each step. Who closes the connection ends the rebuild; what is read stays as it is.
 pub(super) async fn rebuild(
     State(admin): State<Admin>,
     Extension(principal): Extension<Principal>,
-    Path(name): Path<String>,
+    Path(model): Path<String>,
     Body(why): Body<Why>,
 ) -> Result<Response, Problem> {
-    let wrong = |status, code, detail: &str| Problem::new(status, code, detail);
-    let unknown = || {
-        wrong(
-            StatusCode::NOT_FOUND,
-            "unknown_read_model",
-            "there is no such read model; `banyan rebuild` names them",
-        )
-    };
-    let model =
-        admin.0.shop.read_models().iter().find(|model| model.name() == name).cloned().ok_or_else(unknown)?;
-    let source = admin.0.shop.source(model.source()).ok_or_else(unknown)?;
-    let by = Decision::new(&principal.0.to_string(), &why.reason)
-        .map_err(|error| wrong(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", &error.to_string()))?;
+    let of = admin.0.processes.of(&model);
+    if !done(of.read_models().await)?.contains(&model) {
+        let why = "there is no such read model; `banyan rebuild` names them";
+        return Err(Problem::new(StatusCode::NOT_FOUND, refusals::UNKNOWN_READ_MODEL, why));
+    }
+    let wrong = |why: &str| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refusals::INVALID_BODY, why);
+    let by = Decision::new(&principal.0.to_string(), &why.reason);
+    let by = by.map_err(|error| wrong(&error.to_string()))?;
     let (tell, told) = mpsc::channel(LINES_BUFFERED);
-    tokio::spawn(work(Rebuild::new(model.clone(), source), model, by, tell));
+    tokio::spawn(work(AskedRebuild { of, model }, by, tell));
     let lines = futures::stream::unfold(told, async |mut told| Some((told.recv().await?, told)));
     let bytes = lines.map(|line: Line| {
         let text = serde_json::to_string(&line).map(|text| text + "\n");
@@ -73,20 +71,21 @@ pub(super) async fn rebuild(
     Ok((kind, ResponseBody::from_stream(bytes)).into_response())
 }
 
-async fn work(rebuild: Rebuild, model: Arc<dyn ReadModel>, by: Decision, lines: mpsc::Sender<Line>) {
+async fn work(steps: AskedRebuild, by: Decision, lines: mpsc::Sender<Line>) {
     let tell = |progress| hand_on(&lines, Line::Progress(progress));
-    let rebuilt = rebuild.run(&by, &tell).await;
+    let rebuilt = banyan_bus::rebuild(&steps, &by, &tell).await;
+    let model = steps.model;
     let last = match rebuilt {
         Ok(rebuilt) => {
-            tracing::warn!(model = model.name(), ?rebuilt, ?by, "a read model was turned over");
+            tracing::warn!(model, ?rebuilt, ?by, "a read model was turned over");
             Line::Rebuilt(rebuilt)
         }
         Err(RebuildError::Abandoned) => {
-            tracing::warn!(model = model.name(), "a rebuild was given up by who asked for it");
+            tracing::warn!(model, "a rebuild was given up by who asked for it");
             return;
         }
         Err(error) => {
-            tracing::error!(model = model.name(), %error, "a read model was not rebuilt");
+            tracing::error!(model, %error, "a read model was not rebuilt");
             Line::Refused(error.to_string())
         }
     };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
-use banyan_bus::{Consumer, Hearing, ReadModel, Source, cache::CacheCounts};
+use banyan_bus::{Hearing, Source, cache::CacheCounts};
 use banyan_kernel::Answer;
 use banyan_net::port::Door;
 use banyan_store::StoreError;
@@ -49,24 +49,6 @@ impl Shop {
     #[must_use]
     pub fn caches(&self) -> BTreeMap<&'static str, CacheCounts> {
         BTreeMap::from([("products", self.product_cache.counts())])
-    }
-
-    /// Everybody here who hears something.
-    #[must_use]
-    pub fn consumers(&self) -> Vec<Arc<dyn Consumer>> {
-        self.consumers.clone()
-    }
-
-    /// Every view of a module that is here, as far as it can be rebuilt.
-    #[must_use]
-    pub fn read_models(&self) -> &[Arc<dyn ReadModel>] {
-        &self.read_models
-    }
-
-    /// What brings events to the carrier: each group with the source it is of.
-    #[must_use]
-    pub fn relays(&self) -> &[(&'static str, &'static str)] {
-        &self.relays
     }
 
     /// What a module tells, if it is here.

@@ -1,19 +1,16 @@
-//! What a process looks at by itself, once every few seconds, and hands to the metrics: lag, parked keys, slots, pools,
-//! open orders, mails that wait, caches, and who holds the horizon. Nothing is asked of the database when metrics are fetched.
+//! What the shop looks at by itself, once every few seconds, and hands to the metrics, beyond what every process does
+//! (`banyan_host::operations::observe`): open orders, mails that wait, caches, and who holds the horizon. Nothing is asked of the
+//! database when metrics are fetched.
 
-mod bus;
 mod horizon;
 mod mails;
 mod orders;
-mod pools;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use banyan_bus::Counters;
 use banyan_store::{Store, StoreError};
 use opentelemetry::{KeyValue, global, metrics::Gauge};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::compose::Shop;
 
@@ -25,24 +22,15 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Whom it looks at.
 pub struct Observer {
     shop: Shop,
-    stores: Vec<Store>,
     edge: Store,
-    counters: BTreeMap<&'static str, Arc<Counters>>,
-    instance: Uuid,
     holder: Option<i32>,
 }
 
 impl Observer {
     /// Over a wired shop; `edge` may read the server's statistics.
     #[must_use]
-    pub fn new(
-        shop: Shop,
-        (stores, edge): (Vec<Store>, Store),
-        counters: BTreeMap<&'static str, Arc<Counters>>,
-        instance: Uuid,
-    ) -> Self {
-        bus::count(counters.clone());
-        Self { shop, stores, edge, counters, instance, holder: None }
+    pub fn new(shop: Shop, edge: Store) -> Self {
+        Self { shop, edge, holder: None }
     }
 
     /// Looks until `stop`.
@@ -57,27 +45,11 @@ impl Observer {
     }
 
     async fn look(&mut self) -> Result<(), StoreError> {
-        pools::look(&self.stores);
         self.caches();
         self.holder = horizon::look(&self.edge, self.holder).await?;
         orders::look(&*self.shop.orders.facts).await;
         mails::look(&*self.shop.notifications.facts).await;
-        for store in &self.stores {
-            bus::look(store, self.instance).await?;
-        }
-        for consumer in self.shop.consumers() {
-            self.lag(consumer.group(), consumer.source()).await?;
-        }
-        for &(group, source) in self.shop.relays() {
-            self.lag(group, source).await?;
-        }
         Ok(())
-    }
-
-    async fn lag(&self, group: &'static str, source: &str) -> Result<(), StoreError> {
-        let source = self.shop.source(source);
-        let (Some(source), Some(counters)) = (source, self.counters.get(group)) else { return Ok(()) };
-        bus::lag(group, &*source, counters.standing(), self.edge.clock().now()).await
     }
 
     fn caches(&self) {

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use banyan_kernel::Timestamp;
 use banyan_store::Store;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Bus, Consumer, Counters, LocalBus, Source};
@@ -100,14 +102,29 @@ impl Carriage {
 pub trait Topics: Send + Sync + 'static {
     /// How each stands.
     async fn look(&self) -> Result<Vec<TopicView>, String>;
-    /// Makes a source's topic anew from its outbox; false, where there is no such source.
+    /// Whether the carrier answers.
+    async fn answers(&self) -> Result<(), String>;
+    /// What was brought here for a group and is not applied; none, where this is not what serves the group here.
+    fn waiting(&self, group: &str) -> Option<Waiting>;
+    /// Makes a source's topic anew from its outbox, and has those here who hear it begin anew; false, where its outbox is elsewhere.
     async fn recover(&self, source: &str) -> Result<bool, String>;
+    /// Has those here who hear a source, whose topic was made anew elsewhere, begin with its oldest record. Which groups they are.
+    async fn begin_anew(&self, source: &str) -> Result<Vec<String>, String>;
     /// The same for all: after a restore no topic is what the database says.
     async fn recover_all(&self) -> Result<(), String>;
 }
 
+/// What a carrier brought for a group and the group has not applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Waiting {
+    /// When the oldest of it happened.
+    pub oldest: Option<Timestamp>,
+    /// Slots in hand that are not served until somebody does something.
+    pub stopped_slots: u64,
+}
+
 /// A source's topic.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TopicView {
     /// Its name.
     pub topic: String,
@@ -126,7 +143,7 @@ pub struct TopicView {
 }
 
 /// A group on its topic.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GroupView {
     /// Its name.
     pub group: String,
@@ -137,7 +154,7 @@ pub struct GroupView {
 }
 
 /// A slot of a group.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SlotView {
     /// Which, and so which partition.
     pub slot: usize,

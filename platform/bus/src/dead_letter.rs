@@ -97,6 +97,18 @@ impl Decision {
         }
         Ok(Self { who: who.trim().to_owned(), why: why.trim().to_owned() })
     }
+
+    /// Who decides.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 /// One group's dead letters.

@@ -28,7 +28,7 @@ pub mod testing;
 
 pub use broadcast::{BROADCAST_BUFFER_EVENTS, subscribe};
 pub use bus::{Bus, BusError, LocalBus};
-pub use carrier::{Brokers, Carriage, GroupView, Relaying, SlotView, Told, TopicView, Topics};
+pub use carrier::{Brokers, Carriage, GroupView, Relaying, SlotView, Told, TopicView, Topics, Waiting};
 pub use consumer::{Applied, Consumer};
 pub use counters::Counters;
 pub use dead_letter::{DROPPED, DeadLetter, DeadLetterError, DeadLetters, Decision};
@@ -37,5 +37,8 @@ pub use hearing::{Hearing, hear};
 pub use inbox::{Batch, Inbox, Letter, Outcome, Refused, settle};
 pub use outbox::OutboxSource;
 pub use pg_inbox::{PgInbox, move_slots};
-pub use read_model::{CopyOf, Feed, Judged, Phase, Progress, ReadModel, Rebuild, RebuildError, Rebuilt};
+pub use read_model::{
+    Building, CopyOf, Feed, Judged, Phase, Progress, ReadModel, Rebuild, RebuildError, Rebuilding, Rebuilt,
+    rebuild,
+};
 pub use source::Source;

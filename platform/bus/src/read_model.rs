@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use banyan_kernel::{Envelope, SLOTS, Timestamp};
 use banyan_store::{Locks, Position, Store, StoreError, Write, sqlx};
 use futures::future::BoxFuture;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Applied, Consumer, Decision, Source};
 
@@ -51,7 +52,7 @@ const SETTLE_LETTERS: &str = "with gone as (delete from dead_letter where group_
      select $1, key, place, (envelope->>'id')::uuid, 'replayed', $2, $3, $4 from gone";
 
 /// One of the two copies of a read model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopyOf(i16);
 
 impl CopyOf {
@@ -148,7 +149,7 @@ impl Consumer for Feed {
 }
 
 /// What a rebuild is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Emptying the copy that is not read.
@@ -175,10 +176,10 @@ pub struct Progress {
     /// Keys judged.
     pub keys: u64,
     /// Where the new copy stands.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text::serialize")]
     pub at: Position,
     /// Where the source ended when it was last looked at.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text::serialize")]
     pub end: Position,
 }
 
@@ -190,17 +191,27 @@ pub struct Rebuilt {
     /// Keys that were equal to the independent fold.
     pub keys: u64,
     /// The position at which they were.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text::serialize")]
     pub judged_at: Position,
     /// Where the copy stood when it was turned over.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text::serialize")]
     pub live_from: Position,
     /// Dead letters of the group that are in the new copy, and gone.
     pub letters: u64,
 }
 
-fn as_text<S: serde::Serializer>(position: &Position, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(position)
+/// A position on its way to people and between processes.
+mod as_text {
+    use banyan_store::Position;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(position: &Position, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(position)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Position, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// Why a read model stays as it is.
@@ -234,13 +245,18 @@ pub enum RebuildError {
     /// Nobody waits for it any more.
     #[error("nobody waits for it any more")]
     Abandoned,
+    /// Whoever was asked for a step refused it.
+    #[error("{0}")]
+    Refused(String),
     /// The database cannot do it now.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl RebuildError {
-    fn passes(&self) -> bool {
+    /// Whether the same step may succeed later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_transient())
     }
 }
@@ -251,13 +267,23 @@ pub struct Rebuild {
     source: Arc<dyn Source>,
 }
 
-/// What is known between two steps; a step that fails has changed nothing of it.
-struct Work {
+/// A rebuild under way: all that is known between two steps. Whoever wants it done holds it and asks for the next step, of any process of
+/// the model's module; a step that was done and not heard of is noticed by the next one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Building {
+    /// Of which model.
+    model: String,
     phase: Phase,
     build: i64,
     copy: CopyOf,
+    #[serde(with = "as_text")]
+    #[schema(value_type = String)]
     at: Position,
+    #[serde(with = "as_text")]
+    #[schema(value_type = String)]
     end: Position,
+    #[serde(with = "as_text")]
+    #[schema(value_type = String)]
     judged_at: Position,
     /// Where the judgement goes on.
     after: String,
@@ -266,7 +292,53 @@ struct Work {
     count: u64,
     named: Vec<String>,
     letters: u64,
+    #[serde(with = "as_text")]
+    #[schema(value_type = String)]
     live_from: Position,
+    is_over: bool,
+}
+
+/// Whoever does a rebuild's steps: here, or elsewhere.
+#[async_trait]
+pub trait Rebuilding: Send + Sync {
+    /// Begins one; another that is under way is fenced.
+    ///
+    /// # Errors
+    /// When it cannot.
+    async fn begin(&self) -> Result<Building, RebuildError>;
+    /// The next step, which a repeat does not do twice.
+    ///
+    /// # Errors
+    /// As said at each; the live copy is as it was.
+    async fn step(&self, building: Building, by: &Decision) -> Result<Building, RebuildError>;
+}
+
+/// Rebuilds a model, by somebody and for a reason. After each step `tell` is told; when it says that nobody listens, the rebuild ends.
+///
+/// # Errors
+/// As said at each; the live copy is as it was.
+pub async fn rebuild<'a>(
+    steps: &dyn Rebuilding,
+    by: &Decision,
+    tell: &(dyn Fn(Progress) -> BoxFuture<'a, bool> + Sync),
+) -> Result<Rebuilt, RebuildError> {
+    let mut building = steps.begin().await?;
+    let mut tries = 0;
+    loop {
+        match steps.step(building.clone(), by).await {
+            Ok(next) if next.is_over => return Ok(next.rebuilt()),
+            Ok(next) => (building, tries) = (next, 0),
+            Err(error) if error.passes() && tries < TRIES => {
+                tries += 1;
+                tracing::info!(model = building.model, %error, "a step of a rebuild is tried again");
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(error) => return Err(error),
+        }
+        if !tell(building.progress()).await {
+            return Err(RebuildError::Abandoned);
+        }
+    }
 }
 
 impl Rebuild {
@@ -276,41 +348,8 @@ impl Rebuild {
         Self { model, source }
     }
 
-    /// Rebuilds, by somebody and for a reason. After each step `tell` is told; when it says that nobody listens, the rebuild ends.
-    ///
-    /// # Errors
-    /// As said at each; the live copy is as it was.
-    pub async fn run<'a>(
-        &self,
-        by: &Decision,
-        tell: &(dyn Fn(Progress) -> BoxFuture<'a, bool> + Sync),
-    ) -> Result<Rebuilt, RebuildError> {
-        let (build, live): (i64, i16) = sqlx::query_as(BEGIN)
-            .bind(self.model.name())
-            .fetch_one(self.model.store().pool())
-            .await
-            .map_err(StoreError::from)?;
-        let mut work = Work::new(build, CopyOf(live).other());
-        let mut tries = 0;
-        loop {
-            match self.step(&mut work, by).await {
-                Ok(true) => return Ok(work.rebuilt()),
-                Ok(false) => tries = 0,
-                Err(error) if error.passes() && tries < TRIES => {
-                    tries += 1;
-                    tracing::info!(model = self.model.name(), %error, "a step of a rebuild is tried again");
-                    tokio::time::sleep(AGAIN).await;
-                }
-                Err(error) => return Err(error),
-            }
-            if !tell(work.progress()).await {
-                return Err(RebuildError::Abandoned);
-            }
-        }
-    }
-
     /// One step; true after the last.
-    async fn step(&self, work: &mut Work, by: &Decision) -> Result<bool, RebuildError> {
+    async fn do_step(&self, work: &mut Building, by: &Decision) -> Result<bool, RebuildError> {
         match work.phase {
             Phase::Clear => {
                 if self.clear(work, work.copy).await? == 0 {
@@ -362,7 +401,7 @@ impl Rebuild {
         Ok(())
     }
 
-    async fn clear(&self, work: &Work, copy: CopyOf) -> Result<u64, RebuildError> {
+    async fn clear(&self, work: &Building, copy: CopyOf) -> Result<u64, RebuildError> {
         let (mut write, ..) = self.begin(work.build, &Locks::none()).await?;
         let gone = self.model.clear(&mut write, copy, CLEAR_ROWS).await?;
         write.commit().await?;
@@ -370,7 +409,7 @@ impl Rebuild {
     }
 
     /// Folds a page into the copy; true when it was the last there is.
-    async fn fold(&self, work: &mut Work) -> Result<bool, RebuildError> {
+    async fn fold(&self, work: &mut Building) -> Result<bool, RebuildError> {
         let page = self.source.page(work.at, &every_slot(), PAGE_EVENTS).await?;
         let is_last = page.events.len() < usize::from(PAGE_EVENTS);
         let events: Vec<Envelope> = page.events.into_iter().map(|(_, event)| event).collect();
@@ -407,7 +446,7 @@ impl Rebuild {
         })
     }
 
-    async fn judge(&self, work: &mut Work) -> Result<(), RebuildError> {
+    async fn judge(&self, work: &mut Building) -> Result<(), RebuildError> {
         let judged = self.model.judge(work.copy, work.judged_at, &work.after).await?;
         work.keys += judged.keys;
         work.count += judged.differences.len() as u64;
@@ -430,7 +469,7 @@ impl Rebuild {
 
     /// Stops the group, applies what is missing, turns the copies over and lets the group go on from there: all of it or
     /// nothing. False when too much is missing.
-    async fn swap(&self, work: &mut Work, by: &Decision) -> Result<bool, RebuildError> {
+    async fn swap(&self, work: &mut Building, by: &Decision) -> Result<bool, RebuildError> {
         let (model, name) = (&*self.model, self.model.name());
         let (mut write, live, at) = self.begin(work.build, &Locks::none()).await?;
         if live == work.copy || at != work.at {
@@ -470,6 +509,23 @@ impl Rebuild {
     }
 }
 
+#[async_trait]
+impl Rebuilding for Rebuild {
+    async fn begin(&self) -> Result<Building, RebuildError> {
+        let (build, live): (i64, i16) = sqlx::query_as(BEGIN)
+            .bind(self.model.name())
+            .fetch_one(self.model.store().pool())
+            .await
+            .map_err(StoreError::from)?;
+        Ok(Building::new(self.model.name(), build, CopyOf(live).other()))
+    }
+
+    async fn step(&self, mut building: Building, by: &Decision) -> Result<Building, RebuildError> {
+        building.is_over = self.do_step(&mut building, by).await?;
+        Ok(building)
+    }
+}
+
 /// The group goes on from `at`, without the dead letters of the copy before; how many they were.
 async fn go_on(
     write: &mut Write,
@@ -500,9 +556,10 @@ fn every_slot() -> Vec<u16> {
     (0..SLOTS).collect()
 }
 
-impl Work {
-    fn new(build: i64, copy: CopyOf) -> Self {
+impl Building {
+    fn new(model: &str, build: i64, copy: CopyOf) -> Self {
         Self {
+            model: model.to_owned(),
             phase: Phase::Clear,
             build,
             copy,
@@ -516,7 +573,14 @@ impl Work {
             named: Vec::new(),
             letters: 0,
             live_from: Position::START,
+            is_over: false,
         }
+    }
+
+    /// Of which model.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
     }
 
     fn progress(&self) -> Progress {

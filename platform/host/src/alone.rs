@@ -15,7 +15,11 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Metrics, Module, StopSignals, Telemetry, TraceSettings, Work, ports};
+use crate::{
+    Metrics, Module, StopSignals, Telemetry, TraceSettings, Work,
+    operations::{self, Draining, Here, Readiness, observe},
+    ports,
+};
 pub use given::Given;
 use settings::Settings;
 
@@ -90,7 +94,7 @@ struct Running {
     work: Work,
     servers: JoinSet<std::io::Result<()>>,
     stop: CancellationToken,
-    draining: watched::Draining,
+    draining: Draining,
     store: Store,
     drain: Duration,
 }
@@ -107,24 +111,31 @@ impl Running {
         let (api, admin) = (bind(settings.listen).await?, bind(settings.admin_listen).await?);
         let given = Given::new(name, &settings)?;
         let Alone { mut module, others, caches, port } = wire(&given)?;
-        let (store, source) = (module.store.clone(), module.source.clone());
+        let (store, source, heard) = (module.store.clone(), module.source.clone(), others.clone());
         let prepared = prepare(&settings.database, &settings.password, std::slice::from_ref(&module.schema));
         prepared.await.map_err(|error| format!("the database could not be prepared: {error}"))?;
         let instance = Uuid::new_v4();
         let own = vec![(source.clone(), store.clone())];
         let (private, consumers) = (module.private.clone(), module.consumers.clone());
         let told = Told { own, private, others, consumers };
-        let Carriage { bus, relaying, topics: _ } = carry(told, &settings.brokers, instance);
+        let Carriage { bus, relaying, topics } = carry(told, &settings.brokers, instance);
         module.relaying = relaying.into_iter().map(|(_, relaying)| relaying).next();
         let stop = CancellationToken::new();
         hear(&bus, caches, &stop).await.map_err(|error| said(&error))?;
-        let work = Work::start(instance, &bus, vec![module]);
-        let (draining, mut servers) = (watched::Draining::default(), JoinSet::new());
+        let (draining, mut servers) = (Draining::default(), JoinSet::new());
+        let readiness = Readiness::new(vec![store.clone()], topics.clone(), draining.clone());
+        let (readiness, modules) = (Arc::new(readiness), vec![module]);
+        let here = Here::new((name, instance), &modules, &heard, topics, readiness.clone());
+        let work = Work::start(instance, &bus, modules);
+        let here = Arc::new(here.counted(work.counters()));
+        tokio::spawn(observe(here.clone(), stop.clone()));
         let door = Door::new(settings.callers, Arc::new(store.clone()));
         println!("{name} is open: {}  (admin {})", address(&api), address(&admin));
         let limits = ServerLimits::default();
-        servers.spawn(serve(api, ports::router(port, source, door), limits, stop.clone()));
-        let watched = watched::router(metrics, store.clone(), draining.clone());
+        let asked = operations::router(here, door.clone());
+        let asked = ports::router(port, source, door).nest(operations::PATH, asked);
+        servers.spawn(serve(api, asked, limits, stop.clone()));
+        let watched = watched::router(metrics, readiness);
         servers.spawn(serve(admin, watched, limits, stop.clone()));
         Ok(Self { work, servers, stop, draining, store, drain: settings.drain })
     }

@@ -4,6 +4,7 @@
 mod alone;
 mod metrics;
 mod module;
+pub mod operations;
 pub mod ports;
 mod stop;
 mod telemetry;

@@ -11,7 +11,10 @@ use banyan_net::{
 };
 use tokio::sync::watch;
 
-use crate::told::{self, Heard};
+use crate::{
+    operations::Elsewhere,
+    told::{self, Heard},
+};
 
 /// How a process reaches modules: as whom.
 pub struct Ways {
@@ -49,6 +52,14 @@ impl Ways {
     /// When the client cannot be made.
     pub fn heard(&self, module: &'static str, at: &Location) -> Result<Arc<dyn Source>, String> {
         Ok(Arc::new(Heard::new(module, self.to(module, &at.under(told::PATH))?)))
+    }
+
+    /// A module's processes, for who looks after them.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn operations(&self, module: &'static str, at: &Location) -> Result<Elsewhere, String> {
+        Elsewhere::new(module, at, &self.key)
     }
 
     /// Changes when one of them answers again after a while without: who waits for it may ask at once.

@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use banyan_bus::{
-    BROADCAST_BUFFER_EVENTS, Bus, BusError, Consumer, Counters, GroupOptions, PgInbox, Source, run_group,
+    BROADCAST_BUFFER_EVENTS, Bus, BusError, Consumer, Counters, GroupOptions, PgInbox, Source, Waiting,
+    run_group,
 };
 use banyan_kernel::{Envelope, SLOTS, stable_hash};
 use banyan_store::{Carrier, Ownership, OwnershipConfig, StoreError};
@@ -83,6 +84,13 @@ impl KafkaBus {
             stopped.map(|(slot, why)| (group.to_owned(), slot, why)).collect::<Vec<_>>()
         };
         self.members(of).into_iter().flatten().collect()
+    }
+
+    /// What was fetched for a group and is not applied; none, where the group is not served here.
+    #[must_use]
+    pub fn waiting(&self, group: &str) -> Option<Waiting> {
+        let of = |name: &str, shared: &Shared| (name == group).then(|| shared.partitions().waiting());
+        self.members(of).into_iter().flatten().next_back()
     }
 
     fn members<T>(&self, f: impl Fn(&str, &Shared) -> T) -> Vec<T> {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use banyan_bus::{
     Brokers, Bus, BusError, Carriage, Consumer, Counters, GroupView, LocalBus, Relaying, SlotView, Source,
-    Told, TopicView, Topics,
+    Told, TopicView, Topics, Waiting,
 };
 use banyan_kernel::Envelope;
 use banyan_store::Store;
@@ -16,7 +16,10 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Cluster, KafkaBus, KafkaFailure, Relay, Standing, Topic, recover, relay_of, standing};
+use crate::{
+    Cluster, KafkaBus, KafkaFailure, Relay, Standing, Topic, begin_anew, recover, relay_of, standing,
+    topics::Watch,
+};
 
 /// Wires it, as member `instance`.
 #[must_use]
@@ -41,6 +44,7 @@ pub fn carriage(told: Told, brokers: &Brokers, instance: Uuid) -> Carriage {
             local: Arc::new(LocalBus::new(told.private, instance)),
         }),
         topics: Some(Arc::new(OnKafka {
+            watch: Watch::new(cluster.clone()),
             cluster,
             bus,
             sources: public.iter().map(|source| source.name()).collect(),
@@ -93,6 +97,7 @@ fn relaying(relay: Relay, source: &Arc<dyn Source>) -> Relaying {
 
 struct OnKafka {
     cluster: Cluster,
+    watch: Watch,
     bus: Arc<KafkaBus>,
     sources: Vec<&'static str>,
     /// Of those whose outbox is here.
@@ -156,10 +161,26 @@ impl Topics for OnKafka {
         Ok(all)
     }
 
+    async fn answers(&self) -> Result<(), String> {
+        self.watch.answers().await.map_err(|failure| failure.to_string())
+    }
+
+    fn waiting(&self, group: &str) -> Option<Waiting> {
+        self.bus.waiting(group)
+    }
+
     async fn recover(&self, source: &str) -> Result<bool, String> {
         let Some(store) = self.stores.get(source) else { return Ok(false) };
         let recovered = recover(&self.cluster, source, store, &self.groups(source)).await;
         recovered.map(|()| true).map_err(|failure| failure.to_string())
+    }
+
+    async fn begin_anew(&self, source: &str) -> Result<Vec<String>, String> {
+        let groups = self.groups(source);
+        for (store, group) in &groups {
+            begin_anew(store, group).await.map_err(|error| error.to_string())?;
+        }
+        Ok(groups.into_iter().map(|(_, group)| group.to_owned()).collect())
     }
 
     async fn recover_all(&self) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use banyan_bus::Waiting;
 use banyan_kernel::Envelope;
 use banyan_store::{Carried, Carrier, Held, Place, Position};
 
@@ -223,6 +224,15 @@ impl Partitions {
     fn place(&self, arrived: &Arrived) -> Place {
         let carried = Carried { carrier: self.carrier, next_offset: arrived.offset + 1 };
         Place { position: arrived.position, carried: Some(carried) }
+    }
+
+    /// What is kept, and what is not served.
+    pub fn waiting(&self) -> Waiting {
+        let first = self.of.values().filter_map(|of| of.arrived.front());
+        Waiting {
+            oldest: first.map(|arrived| arrived.event.time).min(),
+            stopped_slots: self.of.values().filter(|of| of.stopped.is_some()).count() as u64,
+        }
     }
 
     /// How many events are kept.

@@ -1,6 +1,9 @@
 //! What is asked of topics by hand: what is in them, who serves which slot from where, and their end.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use banyan_store::{Carried, Carrier, Store, StoreError, sqlx};
 use rdkafka::{
@@ -12,6 +15,9 @@ use rdkafka::{
 use uuid::Uuid;
 
 use crate::{Cluster, KafkaFailure, cluster::ASK, partitions::elsewhere, source::consumer};
+
+/// A cluster that takes longer does not answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 const STANDING: &str = "select slot, holder, carrier_cluster, carrier_partitions, carrier_offset from slot \
      where group_name = $1 order by slot";
@@ -73,6 +79,36 @@ pub async fn standing(store: &Store, group: &str) -> Result<Vec<Standing>, Store
         Standing { slot: usize::from(slot.unsigned_abs()), holder, carried }
     };
     Ok(rows.into_iter().map(standing).collect())
+}
+
+/// Looks after a cluster, by a client of its own: who looks every second makes no new one each time.
+pub(crate) struct Watch {
+    cluster: Cluster,
+    client: Mutex<Option<Arc<AdminClient<DefaultClientContext>>>>,
+}
+
+impl Watch {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self { cluster, client: Mutex::default() }
+    }
+
+    /// Whether a broker answers.
+    pub(crate) async fn answers(&self) -> Result<(), KafkaFailure> {
+        let client = self.client()?;
+        let asked = tokio::task::spawn_blocking(move || client.inner().fetch_metadata(None, ANSWERS_WITHIN));
+        Ok(asked.await.unwrap_or(Err(KafkaError::Canceled)).map(drop)?)
+    }
+
+    fn client(&self) -> Result<Arc<AdminClient<DefaultClientContext>>, KafkaError> {
+        let mut known = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*known {
+            return Ok(client.clone());
+        }
+        let client: AdminClient<DefaultClientContext> = self.cluster.client().create()?;
+        let client = Arc::new(client);
+        *known = Some(client.clone());
+        Ok(client)
+    }
 }
 
 impl Cluster {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    str::FromStr,
     sync::{Mutex, PoisonError},
 };
 
@@ -33,6 +34,18 @@ impl Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.epoch, self.xid, self.seq)
+    }
+}
+
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Option<Vec<i64>> = text.split('/').map(|part| part.parse().ok()).collect();
+        match parts.as_deref() {
+            Some(&[epoch, xid, seq]) => Ok(Self { epoch, xid, seq }),
+            _ => Err(format!("{text} is no EPOCH/XID/SEQ")),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -13,19 +13,45 @@ use std::{
 };
 
 use banyan_kernel::stable_hash;
+use serde::{Deserialize, Serialize};
 use tower::{
     Service,
     load::{CompleteOnResponse, Load, PeakEwma},
 };
+use utoipa::ToSchema;
 
 use super::{
-    Answering, Call, CallError, Layered, Registry, Reply, Room, guard::Guard, locked, registry::Addresses,
+    Answering, Call, CallError, Layered, Registry, Reply, Room, guard::Guard, limit::Gate, locked,
+    registry::Addresses,
 };
 
 /// What an answer takes before the first came.
 const FIRST_GUESS: Duration = Duration::from_millis(30);
 /// A peak is forgotten in about this time.
 const DECAY_NS: f64 = 10e9;
+
+/// An instance of a callee, as it is called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceView {
+    /// Where it is.
+    pub address: String,
+    /// Whether it is asked.
+    pub breaker: BreakerView,
+    /// How many calls may be under way.
+    pub limit: u32,
+    /// How many are.
+    pub under_way: u32,
+}
+
+/// Whether an instance is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerView {
+    /// It is.
+    Closed,
+    /// It has not answered for a while, and is asked now and then.
+    Open,
+}
 
 /// How an instance is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +71,22 @@ pub(super) struct Member {
     address: String,
     service: Mutex<PeakEwma<Layered>>,
     guard: Guard,
+    gate: Gate,
 }
 
 impl Member {
-    pub(super) fn new(address: &str, service: Layered, guard: Guard) -> Self {
+    pub(super) fn new(address: &str, service: Layered, guard: Guard, gate: Gate) -> Self {
         let service = PeakEwma::new(service, FIRST_GUESS, DECAY_NS, CompleteOnResponse::default());
-        Self { address: address.to_owned(), service: Mutex::new(service), guard }
+        Self { address: address.to_owned(), service: Mutex::new(service), guard, gate }
+    }
+
+    fn look(&self) -> InstanceView {
+        let (limit, under_way) = self.gate.look();
+        let breaker = match self.guard.room() {
+            Room::Free => BreakerView::Closed,
+            Room::Probe | Room::Shut => BreakerView::Open,
+        };
+        InstanceView { address: self.address.clone(), breaker, limit, under_way }
     }
 }
 
@@ -70,7 +106,26 @@ struct Shared {
     turn: AtomicU64,
 }
 
+/// A callee's instances, for who looks at them: as long as it is called.
+pub(super) struct Looked(Weak<Shared>);
+
+impl Looked {
+    /// As they are called now; none, where nobody calls it any more.
+    pub(super) fn now(&self) -> Option<Vec<InstanceView>> {
+        let instances = Instances(self.0.upgrade()?);
+        Some(instances.now().iter().map(|member| member.look()).collect())
+    }
+
+    pub(super) fn is_called(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 impl Instances {
+    pub(super) fn looked(&self) -> Looked {
+        Looked(Arc::downgrade(&self.0))
+    }
+
     pub(super) fn new(registry: Registry, choice: Choice, make: Make) -> Self {
         let members = Mutex::new((None, Members::from([])));
         Self(Arc::new(Shared { registry, choice, make, members, turn: AtomicU64::default() }))

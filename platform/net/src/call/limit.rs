@@ -123,25 +123,42 @@ impl Limit {
     }
 }
 
+/// One instance's limit, shared by the layer and by who looks at it.
+#[derive(Clone)]
+pub(super) struct Gate {
+    limit: Arc<Mutex<Limit>>,
+    under_way: Arc<AtomicU32>,
+}
+
+impl Gate {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { limit: Arc::new(Mutex::new(Limit::new(bounds))), under_way: Arc::default() }
+    }
+
+    /// How many may be under way, and how many are.
+    pub(super) fn look(&self) -> (u32, u32) {
+        (locked(&self.limit).now(), self.under_way.load(Ordering::Acquire))
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Bulkhead<S> {
     name: &'static str,
-    limit: Arc<Mutex<Limit>>,
-    under_way: Arc<AtomicU32>,
+    gate: Gate,
     inner: S,
 }
 
 impl<S> Bulkhead<S> {
-    pub(super) fn new(name: &'static str, bounds: Bounds, inner: S) -> Self {
-        Self { name, limit: Arc::new(Mutex::new(Limit::new(bounds))), under_way: Arc::default(), inner }
+    pub(super) fn new(name: &'static str, gate: Gate, inner: S) -> Self {
+        Self { name, gate, inner }
     }
 
     /// Room for one more, if there is.
     fn enter(&self) -> Option<Entered> {
-        let most = locked(&self.limit).now();
-        let entered = Entered(self.under_way.clone());
+        let most = locked(&self.gate.limit).now();
+        let entered = Entered(self.gate.under_way.clone());
         // Counted before it is looked at: of two who come at once for the last place one gets it.
-        let before = self.under_way.fetch_add(1, Ordering::AcqRel);
+        let before = self.gate.under_way.fetch_add(1, Ordering::AcqRel);
         (before < most).then_some(entered)
     }
 
@@ -152,8 +169,8 @@ impl<S> Bulkhead<S> {
             Err(CallError::NotSent(_)) => return,
             _ => Some(took),
         };
-        let mut limit = locked(&self.limit);
-        limit.record(took, self.under_way.load(Ordering::Acquire), Instant::now());
+        let mut limit = locked(&self.gate.limit);
+        limit.record(took, self.gate.under_way.load(Ordering::Acquire), Instant::now());
         LIMIT.record(limit.now().into(), &[KeyValue::new("callee", self.name)]);
     }
 }
@@ -202,7 +219,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_fit_is_refused_and_a_place_comes_back_however_a_call_ends() {
-        let mut layer = Bulkhead::new("test", Bounds::fixed(2), Script::silent());
+        let mut layer = Bulkhead::new("test", Gate::new(Bounds::fixed(2)), Script::silent());
         let mut under_way: Vec<Answering> = (0..2).map(|_| layer.call(call())).collect();
         for call in &mut under_way {
             assert!(futures::poll!(call).is_pending());
@@ -225,14 +242,14 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        locked(&layer.limit).now()
+        locked(&layer.gate.limit).now()
     }
 
     /// The goal: halving what a callee can do moves the limit within five seconds.
     #[tokio::test(start_paused = true)]
     async fn half_the_workers_move_the_limit_within_five_seconds() {
         let workers = Script::workers(40, Duration::from_millis(10));
-        let layer = Bulkhead::new("test", BOUNDS, workers.clone());
+        let layer = Bulkhead::new("test", Gate::new(BOUNDS), workers.clone());
         let before = settle(&layer, 60, Duration::from_secs(10)).await;
         workers.take_away(30);
         let after = settle(&layer, 60, Duration::from_secs(5)).await;

@@ -19,20 +19,23 @@ mod traced;
 use std::{
     borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::body::Bytes;
 use banyan_kernel::{Json, TraceParent};
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, time::Instant};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+use utoipa::ToSchema;
 
-pub use balance::Choice;
+pub use balance::{BreakerView, Choice, InstanceView};
 pub use breaker::{Admission, Breaker, Counted, Room, Turned};
 pub use callee::{Bounds, Callee, Credential, Secret, Style};
 pub use deadline::{DEADLINE_HEADER, remaining, until};
 pub use limit::Limit;
-pub use registry::{Location, Registry};
+pub use registry::{Addresses, Location, Registry};
 pub use reqwest::Method;
 
 /// One request. A repeat of it must be harmless: it reads, or it carries a key or ids by which its callee knows it again.
@@ -150,6 +153,31 @@ impl<S> Answers for S where
 {
 }
 
+/// All whom this process calls: for who looks after it, as metrics are.
+static KNOWN: Mutex<Vec<(&'static str, balance::Looked)>> = Mutex::new(Vec::new());
+
+/// Somebody whom this process calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CalleeView {
+    /// What it is called by who calls it.
+    pub callee: String,
+    /// Each of its instances.
+    pub instances: Vec<InstanceView>,
+}
+
+/// All whom this process calls, by name.
+#[must_use]
+pub fn callees() -> Vec<CalleeView> {
+    let known = locked(&KNOWN);
+    let called = known.iter().filter_map(|(name, looked)| Some(((*name).to_owned(), looked.now()?)));
+    let mut called: Vec<_> = called.map(|(callee, instances)| CalleeView { callee, instances }).collect();
+    called.sort_by(|one, other| one.callee.cmp(&other.callee));
+    called
+}
+
+/// However long an answer may take, somebody who is there takes a connection within.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
 /// The way to one callee.
 pub struct Caller {
     name: &'static str,
@@ -184,11 +212,15 @@ impl Caller {
     ) -> Result<Self, reqwest::Error> {
         let client = crate::client()
             .http1_only()
-            .connect_timeout(callee.time_out)
+            .connect_timeout(callee.time_out.min(CONNECT_WITHIN))
             .pool_max_idle_per_host(callee.at_once)
             .build()?;
         let exchange = exchange::Exchange::new(client, &callee);
         let (page, instances) = page::of(name, &callee, registry, exchange, closed.clone());
+        let mut known = locked(&KNOWN);
+        known.retain(|(_, looked)| looked.is_called());
+        known.push((name, instances.looked()));
+        drop(known);
         Ok(Self { name, callee, page, instances, trouble: Mutex::default(), closed })
     }
 

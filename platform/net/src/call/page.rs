@@ -28,7 +28,7 @@ use super::{
     balance::{Balance, Instances, Member},
     deadline::Deadline,
     guard::Guard,
-    limit::Bulkhead,
+    limit::{Bulkhead, Gate},
     retry::Again,
     traced::Traced,
 };
@@ -43,13 +43,13 @@ pub(super) fn of(
 ) -> (Layered, Instances) {
     let (bounds, time_out) = (callee.bounds, callee.time_out);
     let instance = move |address: &str| {
-        let guard = Guard::new(name, closed.clone());
+        let (guard, gate) = (Guard::new(name, closed.clone()), Gate::new(bounds));
         let below = ServiceBuilder::new()
-            .layer_fn(|inner| Bulkhead::new(name, bounds, inner))
+            .layer_fn(|inner| Bulkhead::new(name, gate.clone(), inner))
             .layer_fn(|inner| guard.clone().around(inner))
             .layer_fn(|inner| InTime::new(time_out, inner))
             .service(exchange.to(address));
-        Member::new(address, BoxCloneSyncService::new(below), guard)
+        Member::new(address, BoxCloneSyncService::new(below), guard, gate)
     };
     let instances = Instances::new(registry, callee.choice, Arc::new(instance));
     let page = ServiceBuilder::new()

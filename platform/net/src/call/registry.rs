@@ -81,6 +81,12 @@ impl Registry {
         }
     }
 
+    /// The base addresses that are known now.
+    #[must_use]
+    pub fn now(&self) -> Addresses {
+        self.addresses.borrow().clone()
+    }
+
     /// Always these base addresses.
     pub fn fixed(addresses: impl IntoIterator<Item = String>) -> Self {
         let addresses: Vec<String> =

@@ -1,6 +1,6 @@
 //! Asks a port by HTTP, as if it were here: whatever goes wrong on the way becomes an answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use banyan_kernel::{Answer, Command, Json, TraceParent};
@@ -9,7 +9,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{DATABASE_HEADER, DatabaseIdentity, ITEMS_MAX, ServiceKey};
-use crate::call::{Call, CallError, Callee, Caller, Location, Method, Registry, Reply, Room};
+use crate::call::{Bounds, Call, CallError, Callee, Caller, Location, Method, Registry, Reply, Room};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENT_AT_ONCE: u32 = 16;
 
 /// The way to a module that is elsewhere.
 pub struct PortClient {
@@ -54,6 +57,25 @@ impl PortClient {
     ) -> Result<Self, reqwest::Error> {
         let callee = Callee::port("", key.credential(module));
         Ok(Self::new(module, Caller::registered(module, callee, Registry::of(at), closed)?))
+    }
+
+    /// To instances that are asked seldom, for work that takes its time: an attempt may last a minute.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
+    pub fn patient(
+        module: &'static str,
+        registry: Registry,
+        key: &Arc<ServiceKey>,
+    ) -> Result<Self, reqwest::Error> {
+        let callee = Callee {
+            time_out: PATIENCE,
+            deadline: PATIENCE * 2,
+            attempts: 2,
+            bounds: Bounds::fixed(PATIENT_AT_ONCE),
+            ..Callee::port("", key.credential(module))
+        };
+        Ok(Self::new(module, Caller::registered(module, callee, registry, Arc::default())?))
     }
 
     /// Each call says which database it expects behind the callee: this one, under the same schema.

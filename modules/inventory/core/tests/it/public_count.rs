@@ -108,7 +108,7 @@ async fn rebuild<'a>(
 ) -> Result<Rebuilt, RebuildError> {
     let rebuild = Rebuild::new(model(world), Arc::new(OutboxSource::new(world.store.clone())));
     let by = Decision::new("staff:ada", "a test").expect("both are given");
-    tokio::time::timeout(WITHIN, rebuild.run(&by, tell)).await.expect("it ends")
+    tokio::time::timeout(WITHIN, banyan_bus::rebuild(&rebuild, &by, tell)).await.expect("it ends")
 }
 
 fn quietly(_: Progress) -> BoxFuture<'static, bool> {

@@ -170,7 +170,7 @@ async fn rebuild_told<'a>(
     readable(world).await;
     let model = models(world)[at].clone();
     let rebuild = Rebuild::new(model.clone(), source_of(world, &*model));
-    tokio::time::timeout(WITHIN, rebuild.run(&by(), told)).await.expect("it ends")
+    tokio::time::timeout(WITHIN, banyan_bus::rebuild(&rebuild, &by(), told)).await.expect("it ends")
 }
 
 async fn live(world: &World, name: &str) -> i16 {

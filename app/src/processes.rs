@@ -1,0 +1,59 @@
+//! Whom an operator's question goes to: this process, with the modules that are in it, or the processes of a module that is elsewhere.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use banyan_host::operations::{Elsewhere, Here, Operations};
+
+/// What the shop's own process is called.
+pub const SHOP: &str = "shop";
+
+/// All of them.
+#[derive(Clone)]
+pub struct Processes {
+    here: Arc<Here>,
+    address: String,
+    elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>,
+}
+
+/// One of them.
+pub struct Process {
+    /// The module that it is the process of; the shop's own has several.
+    pub module: &'static str,
+    /// Where it is.
+    pub address: String,
+    /// What it can be asked.
+    pub asked: Arc<dyn Operations>,
+}
+
+impl Processes {
+    /// This one, at its address, and those of modules that are elsewhere.
+    #[must_use]
+    pub fn new(here: Arc<Here>, address: String, elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>) -> Self {
+        Self { here, address, elsewhere }
+    }
+
+    /// Who answers for a group, a read model or a source: the module before the dot. What nobody knows is asked here, and refused.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Arc<dyn Operations> {
+        let module = name.split('.').next().unwrap_or_default();
+        self.elsewhere.get(module).map_or_else(|| self.here.clone() as _, |elsewhere| elsewhere.any())
+    }
+
+    /// One for each database: this process, and any of each module that is elsewhere.
+    #[must_use]
+    pub fn databases(&self) -> Vec<(&'static str, Arc<dyn Operations>)> {
+        let others = self.elsewhere.iter().map(|(module, elsewhere)| (*module, elsewhere.any()));
+        [(SHOP, self.here.clone() as _)].into_iter().chain(others).collect()
+    }
+
+    /// Each process.
+    #[must_use]
+    pub fn each(&self) -> Vec<Process> {
+        let own = Process { module: SHOP, address: self.address.clone(), asked: self.here.clone() };
+        let others = self.elsewhere.iter().flat_map(|(module, elsewhere)| {
+            let each = elsewhere.each().into_iter();
+            each.map(|(address, asked)| Process { module, address, asked })
+        });
+        [own].into_iter().chain(others).collect()
+    }
+}
