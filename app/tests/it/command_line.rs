@@ -229,11 +229,7 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
         (&[("BANYAN_POOL", "many")], 2, "for 'BANYAN_POOL'"),
         (&[("BANYAN_BINS", "x")], 2, "there is no variable BANYAN_BINS"),
         // With the feature or without it, it is named.
-        (
-            &[("BANYAN_KAFKA", "broker")],
-            1,
-            if cfg!(feature = "kafka") { "BANYAN_KAFKA names" } else { "Kafka" },
-        ),
+        (&[("BANYAN_KAFKA", "broker")], 1, if cfg!(feature = "kafka") { "BANYAN_KAFKA: " } else { "Kafka" }),
         (&[("BANYAN_KAFKA_PREFIX", "a/b")], 2, "BANYAN_KAFKA_PREFIX"),
         (
             &[("BANYAN_SANDBOX_FAULTS", "sometimes"), ("BANYAN_ALLOW_FAULTS", "true")],
