@@ -2,10 +2,39 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use banyan_host::operations::{Elsewhere, Here, Operations};
+use banyan_host::operations::{About, Elsewhere, Here, Operations};
+use serde::{Deserialize, Serialize};
 
 /// What the shop's own process is called.
 pub const SHOP: &str = "shop";
+
+/// How a process is, or why it does not say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The module that it is the process of; the shop's own has several.
+    pub module: String,
+    /// Where it is.
+    pub address: String,
+    /// What it says; none, where it does not answer.
+    pub about: Option<About>,
+    /// Why it does not.
+    pub why: Option<String>,
+}
+
+/// Of all processes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Statuses {
+    /// The shop's own first.
+    pub processes: Vec<Status>,
+}
+
+impl Status {
+    /// One that does not answer.
+    #[must_use]
+    pub fn away(module: &str, address: String, why: String) -> Self {
+        Self { module: module.to_owned(), address, about: None, why: Some(why) }
+    }
+}
 
 /// All of them.
 #[derive(Clone)]

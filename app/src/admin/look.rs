@@ -20,7 +20,7 @@ use crate::{
     api::body::Body,
     audit::{self, Audit},
     observe::Holder,
-    processes::{Process, Processes},
+    processes::{Process, Processes, Status, Statuses},
 };
 
 /// Orders of one question.
@@ -111,12 +111,12 @@ pub(super) async fn groups(State(admin): State<Admin>) -> Result<Json<Value>, Pr
 }
 
 /// How each process is, or why it does not say.
-pub(super) async fn status(State(admin): State<Admin>) -> Json<Value> {
-    let rows = each(&admin.0.processes).await.into_iter().map(|(process, about)| {
-        let (about, why) = about.map_or_else(|why| (None, Some(why)), |about| (Some(about), None));
-        json!({ "module": process.module, "address": process.address, "about": about, "why": why })
-    });
-    Json(json!({ "processes": rows.collect::<Vec<_>>() }))
+pub(super) async fn status(State(admin): State<Admin>) -> Json<Statuses> {
+    let row = |(Process { module, address, .. }, about)| match about {
+        Ok(about) => Status { module: module.to_owned(), address, about: Some(about), why: None },
+        Err(why) => Status::away(module, address, why),
+    };
+    Json(Statuses { processes: each(&admin.0.processes).await.into_iter().map(row).collect() })
 }
 
 async fn each(processes: &Processes) -> Vec<(Process, Result<About, String>)> {

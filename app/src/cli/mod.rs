@@ -19,6 +19,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod settings;
+mod status;
 mod stock;
 mod token;
 mod topics;
@@ -99,6 +100,8 @@ enum Command {
     /// Events that could not be applied: see, replay, drop.
     #[command(subcommand)]
     Dlq(dead_letters::DeadLetterCommand),
+    /// All processes, the shop's own and those of modules that are elsewhere: ready, breakers, slots, lag; each second anew.
+    Status(status::StatusArgs),
     /// The topics of a shop on Kafka: partitions, how long records are kept, who reads them, how far behind.
     Topics(topics::TopicsArgs),
     /// Folds a read model anew while it is read, and turns it over when it is equal to an independent fold.
@@ -186,6 +189,7 @@ async fn execute(
         Command::Break(args) => faults::turn_up(&common, &args).await,
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
+        Command::Status(args) => status::status(&common, args).await,
         Command::Topics(args) => topics::topics(&common, args).await,
         Command::Rebuild(args) => rebuild::rebuild(&common, args).await,
         Command::Forget(args) => forget::forget(&common, args).await,

@@ -54,6 +54,30 @@ async fn what_dashboards_and_alerts_ask_for_is_recorded() {
     assert!(text.contains("route=\"/v1/orders/{id}\""), "routes are templates");
 }
 
+#[tokio::test]
+async fn the_shop_is_a_row_of_its_own_status() {
+    let about = async || {
+        let status: Value =
+            Call::get("/admin/status").on_admin().staff().send(shop().await).await.is(200).json();
+        let processes = status["processes"].as_array().expect("processes").clone();
+        assert_eq!(processes.len(), 1, "{processes:?}");
+        assert_eq!((&processes[0]["module"], &processes[0]["why"]), (&"shop".into(), &Value::Null));
+        processes[0]["about"].clone()
+    };
+    let about = until("all slots to be held", async || {
+        let about = about().await;
+        let groups = about["groups"].as_object().expect("groups");
+        groups.values().all(|group| group["held"] == 8).then_some(about.clone())
+    })
+    .await;
+    assert_eq!(about["readiness"]["dependencies"]["database"]["ready"], true, "{about}");
+    assert!(about["slots_held"].as_u64() > Some(8 * 6), "consumers and what works by itself: {about}");
+    assert!(about["groups"]["inventory.orders"]["lag_s"].is_number(), "{about}");
+    let callees: Vec<&Value> =
+        about["calls"].as_array().into_iter().flatten().map(|it| &it["callee"]).collect();
+    assert!(callees.contains(&&"gateway".into()) && callees.contains(&&"carrier".into()), "{callees:?}");
+}
+
 #[test]
 fn every_alert_links_a_section_of_the_runbook_with_its_three_parts() {
     let runbook = fs::read_to_string(root().join("RUNBOOK.md")).expect("the runbook");
