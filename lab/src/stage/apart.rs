@@ -6,6 +6,8 @@ use banyan_kafka::testing::Broker;
 use banyan_kernel::SystemClock;
 use banyan_net::port::ServiceKey;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::{Addresses, Line, ServiceProcess, ShopOptions, ShopProcess, Stage, free_port};
 
 /// The modules, in the order in which they are started.
@@ -46,6 +48,9 @@ impl Plan {
     }
 }
 
+/// A dozen processes and a broker at a time are enough for a small machine.
+static TURN: Semaphore = Semaphore::const_new(1);
+
 /// A shop taken apart, on its front's database server. Everybody knows everybody's key.
 pub struct Apart {
     /// Where customers, staff and operators are.
@@ -55,6 +60,7 @@ pub struct Apart {
     /// The lines to them, in the same order, if there are any.
     pub lines: BTreeMap<&'static str, Vec<Line>>,
     wiring: Wiring,
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 /// Who finds whom where.
@@ -79,7 +85,7 @@ impl Apart {
     pub async fn whole(stage: &Stage, name: &str, options: ShopOptions) -> Self {
         let wiring = Wiring::new(stage, name, None, &Plan::default());
         let front = stage.shop(name, options).await;
-        Self { front, services: BTreeMap::new(), lines: BTreeMap::new(), wiring }
+        Self { front, services: BTreeMap::new(), lines: BTreeMap::new(), wiring, _turn: None }
     }
 
     /// Does something with the broker.
@@ -91,11 +97,12 @@ impl Apart {
         tokio::task::spawn_blocking(move || f(&broker)).await.expect("the broker obeys");
     }
 
-    /// Starts the front, then each process; returns when all are ready.
+    /// Starts the front, then each process; returns when all are ready. In one process one such shop is open at a time.
     ///
     /// # Panics
     /// When one is not.
     pub async fn start(stage: &Stage, name: &str, broker: &Arc<Broker>, plan: Plan) -> Self {
+        let turn = TURN.acquire().await.expect("it is never closed");
         let mut wiring = Wiring::new(stage, name, Some(broker.clone()), &plan);
         let lines = if plan.lines { wiring.by_lines().await } else { BTreeMap::new() };
         let Plan { mut front, env: told, .. } = plan;
@@ -114,7 +121,7 @@ impl Apart {
             }
             services.insert(*module, started);
         }
-        Self { front, services, lines, wiring }
+        Self { front, services, lines, wiring, _turn: Some(turn) }
     }
 
     /// The only process of a module that is out.
