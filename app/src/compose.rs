@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use banyan_bus::{Brokers, Bus, Carriage, Consumer, Source, Told, Topics};
 use banyan_host::{Module, Reconciler, operations::Elsewhere};
 use banyan_kernel::Clock;
-use banyan_net::{outbound::Callee, port::PortClient};
+use banyan_net::{call::Looked, outbound::Callee, port::PortClient};
 use banyan_store::{Schema, Signal};
 use catalog_api::Catalog;
 use catalog_http::{CachedCatalog, HttpCatalog, ProductCache};
@@ -149,6 +149,8 @@ pub struct Shop {
     pub topics: Option<Arc<dyn Topics>>,
     /// What modules tell that are elsewhere.
     pub others: Vec<Arc<dyn Source>>,
+    /// How those can be called.
+    pub callees: BTreeMap<&'static str, Looked>,
     /// The processes of those.
     pub elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>,
     /// What is told here, public and private.
@@ -202,12 +204,24 @@ pub struct There {
     pub ways: BTreeMap<&'static str, PortClient>,
     /// What they tell, as it is heard from there.
     pub heard: Vec<Arc<dyn Source>>,
+    /// How they can be called.
+    pub callees: BTreeMap<&'static str, Looked>,
     /// Who answers for each to its operators.
     pub processes: BTreeMap<&'static str, Arc<Elsewhere>>,
     /// Changes when one of them answers again after a while without.
     pub answers_again: watch::Receiver<u64>,
     /// For what is answered in their place.
     pub clock: Arc<dyn Clock>,
+}
+
+impl There {
+    /// None is.
+    #[must_use]
+    pub fn nobody(clock: Arc<dyn Clock>) -> Self {
+        let (ways, heard, callees) = Default::default();
+        let (processes, answers_again) = (BTreeMap::new(), watch::Sender::new(0).subscribe());
+        Self { ways, heard, callees, processes, answers_again, clock }
+    }
 }
 
 /// A module as it is asked, and what works for it, if it is here.
@@ -265,7 +279,7 @@ pub fn compose(
     if let Some((module, saga)) = of_orders.zip(saga) {
         module.reconcilers.push(saga);
     }
-    let (others, elsewhere) = (there.heard, there.processes);
+    let (others, callees, elsewhere) = (there.heard, there.callees, there.processes);
     let (bus, topics) = carried(&mut modules, &parts, others.clone(), settings.kafka.as_ref(), instance);
     let Parts { sources, .. } = parts;
     (
@@ -281,6 +295,7 @@ pub fn compose(
             bus,
             topics,
             others,
+            callees,
             elsewhere,
             sources,
         },

@@ -4,11 +4,11 @@ mod database;
 mod outside;
 mod ports;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use banyan_host::{
-    Metrics, MetricsError, Ways, Work,
+    Metrics, MetricsError, Module, Ways, Work,
     operations::{Draining, Here, Readiness, observe},
 };
 use banyan_kernel::{Clock, SystemClock};
@@ -165,9 +165,9 @@ impl RunningShop {
             let_go(Some(database), sandbox).await;
             return Err(why);
         }
-        let readiness = Readiness::new(stores.all(), shop.topics.clone(), Draining::default());
-        let (readiness, topics) = (Arc::new(readiness), shop.topics.clone());
-        let here = Here::new((SHOP, instance), &modules, &shop.others, topics, readiness);
+        let readiness = readiness(&stores, &shop, &modules);
+        let (topics, looked_at) = (shop.topics.clone(), readiness.clone());
+        let here = Here::new((SHOP, instance), &modules, &shop.others, topics, looked_at);
         let work = Work::start(instance, &shop.bus, modules);
         let here = Arc::new(here.counted(work.counters()));
         tokio::spawn(observe(here.clone(), stop.clone()));
@@ -175,10 +175,10 @@ impl RunningShop {
         let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());
         let webhooks = Webhooks { gateway, payments: shop.payments.events.clone(), clock: clock.clone() };
         let callers = config.service_port.map(|port| port.callers);
-        let services = callers.map(|callers| ports::router(&shop, &stores, &callers));
+        let services = callers.map(|callers| ports::router(&shop, &stores, &callers, readiness.clone()));
         let forgotten = Forgotten::at(place.path(forgotten::FILE));
         let who = (identity.clone(), cursors, forgotten.clone());
-        let api = public(&shop, &stores, who, webhooks, stop.clone());
+        let api = public(&shop, &stores, (who, readiness), webhooks, stop.clone());
         tokio::spawn(Observer::new(shop.clone(), stores.edge()).run(stop.clone()));
         let looks_at = (client, metrics, stores.edge());
         let who = (identity, stores.staff_log(), forgotten);
@@ -264,11 +264,10 @@ async fn prepared(
         return Err(StartError::Nowhere(module));
     }
     let key = config.service_key.clone().unwrap_or_else(|| place.path("service-key.pem"));
-    let ways = Ways::open(SHOP, &key, clock.clone())?;
+    let ways = Ways::open(SHOP, &key, clock.clone()).map_err(StartError::Way)?;
     let answers_again = ways.answers_again();
     let clock = clock.clone();
-    let (ways_there, processes) = (BTreeMap::new(), BTreeMap::new());
-    let mut there = There { ways: ways_there, heard: Vec::new(), processes, answers_again, clock };
+    let mut there = There { answers_again, ..There::nobody(clock) };
     for (&module, at) in &config.elsewhere {
         let way = way(module, ways.to(module, at).map_err(StartError::Way)?, stores).await?;
         there.ways.insert(module, way);
@@ -276,6 +275,7 @@ async fn prepared(
         let processes = ways.operations(module, at).map_err(StartError::Way)?;
         there.processes.insert(module, Arc::new(processes));
     }
+    there.callees = ways.callees();
     Ok(there)
 }
 
@@ -294,16 +294,24 @@ async fn way(module: &'static str, way: PortClient, stores: &Stores) -> Result<P
     Ok(way)
 }
 
+/// What this process depends on. With all modules elsewhere it does nothing but call them.
+fn readiness(stores: &Stores, shop: &Shop, modules: &[Module]) -> Arc<Readiness> {
+    let readiness = Readiness::new(stores.all(), shop.topics.clone(), Draining::default());
+    let readiness = readiness.calling(shop.callees.clone());
+    Arc::new(if modules.is_empty() { readiness.of_no_use_alone() } else { readiness })
+}
+
 /// What the public API's handlers work with.
 fn public(
     shop: &Shop,
     stores: &Stores,
-    (identity, cursors, forgotten): (Identity, Cursors, Forgotten),
+    ((identity, cursors, forgotten), readiness): ((Identity, Cursors, Forgotten), Arc<Readiness>),
     webhooks: Webhooks,
     stop: CancellationToken,
 ) -> Api {
     Api {
         identity,
+        readiness,
         cursors,
         forgotten,
         webhooks,

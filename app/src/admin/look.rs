@@ -120,7 +120,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Json<Statuses> {
 }
 
 async fn each(processes: &Processes) -> Vec<(Process, Result<About, String>)> {
-    let asked = processes.each().into_iter().map(async |process| {
+    let asked = processes.each().into_iter().map(|process| async move {
         let about = done(process.asked.about().await).map_err(|problem| problem.detail);
         (process, about)
     });

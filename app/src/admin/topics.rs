@@ -22,7 +22,7 @@ pub(super) struct Why {
 }
 
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
-    let asked = join_all(admin.0.processes.each().into_iter().map(async |process| {
+    let asked = join_all(admin.0.processes.each().into_iter().map(|process| async move {
         let Process { module, address, asked } = process;
         (module, address, asked.topics().await)
     }));

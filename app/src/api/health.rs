@@ -1,11 +1,10 @@
 //! For load balancers and supervisors.
 
-use std::time::Duration;
-
-use axum::{extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
+use banyan_host::operations::Ready;
 use banyan_net::Problem;
 
-use super::{Api, done};
+use super::Api;
 
 /// The process answers.
 #[utoipa::path(
@@ -16,32 +15,23 @@ pub(crate) async fn live() -> StatusCode {
     StatusCode::OK
 }
 
-/// How long the databases may take to say that they are there.
-const READY_TIME_MAX: Duration = Duration::from_secs(2);
-
 /// The process can be sent requests: its databases answer within 2 s.
 ///
-/// Whether they have room to write is another question, which a write answers (503): those who look around are still served.
+/// Each module that is a process of its own is named, and whether it can work; while one cannot, others are served. Whether a
+/// database has room to write is another question, which a write answers (503): those who look around are still served.
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", security(()),
     responses(
-        (status = 200, description = "Ready."),
-        (status = 500, description = "Our fault; it has been logged.", body = Problem),
-        (status = 503, description = "A database does not answer.", body = Problem),
+        (status = 200, description = "Ready; and whom it does without just now.", body = Ready),
+        (status = 503, description = "A database does not answer, or nobody does.", body = Problem),
     )
 )]
-pub(crate) async fn ready(State(api): State<Api>) -> Result<StatusCode, Problem> {
-    let all = async {
-        tokio::join!(
-            api.orders.view(Vec::new(), None),
-            api.inventory.levels(Vec::new()),
-            api.catalog.products(Vec::new()),
-        )
-    };
-    let late = |_| Problem::unavailable("a database does not answer in time");
-    let (orders, levels, products) = tokio::time::timeout(READY_TIME_MAX, all).await.map_err(late)?;
-    done(orders, |_| StatusCode::SERVICE_UNAVAILABLE)?;
-    done(levels, |_| StatusCode::SERVICE_UNAVAILABLE)?;
-    products.map_err(|_| Problem::unavailable("the catalogue cannot be read just now"))?;
-    Ok(StatusCode::OK)
+pub(crate) async fn ready(State(api): State<Api>) -> Result<Json<Ready>, Problem> {
+    let ready = api.readiness.all().await;
+    if ready.ready {
+        return Ok(Json(ready.plain()));
+    }
+    let lacks = ready.dependencies.iter().filter(|(_, dependency)| !dependency.ready);
+    let lacks: Vec<&str> = lacks.map(|(name, _)| name.as_str()).collect();
+    Err(Problem::unavailable(format!("without {} it can do nothing", lacks.join(", "))))
 }

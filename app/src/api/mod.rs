@@ -43,6 +43,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use banyan_host::operations::Readiness;
 use banyan_kernel::{Answer, Refusal};
 use banyan_net::{Identity, Problem, identify, measure};
 use banyan_store::Signal;
@@ -83,6 +84,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// What handlers work with.
 #[derive(Clone)]
 pub struct Api {
+    /// Whether it can work.
+    pub readiness: Arc<Readiness>,
     /// Knows whose token a request bears.
     pub identity: Identity,
     /// Says where lists go on.

@@ -49,6 +49,7 @@ pub(super) async fn topics(common: &Common, args: TopicsArgs) -> Result<ExitCode
                 say!("{}", serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?);
             } else {
                 answer["topics"].as_array().into_iter().flatten().for_each(show);
+                answer["away"].as_array().into_iter().flatten().for_each(show_away);
             }
         }
     }
@@ -77,6 +78,12 @@ fn show(topic: &Value) {
             say!("        {} slots are stopped, the first since {}", others + 1, text(&first["stopped"]));
         }
     }
+}
+
+/// A process that did not say: its groups are missing above.
+fn show_away(process: &Value) {
+    let [module, address, why] = ["module", "address", "why"].map(|name| text(&process[name]));
+    say!("{module} at {address} does not say how its groups stand: {why}");
 }
 
 /// `0-3 of 7f3a..., 4-7 of nobody`: the first eight letters tell shops apart.

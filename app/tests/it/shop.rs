@@ -199,7 +199,7 @@ pub(crate) async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), looking)
+    tokio::time::timeout(Duration::from_secs(120), looking)
         .await
         .unwrap_or_else(|_| panic!("waited for {what}"))
 }

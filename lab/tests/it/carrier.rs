@@ -95,7 +95,7 @@ async fn the_shop_changes_its_carrier_under_load_and_loses_and_doubles_nothing()
     assert_eq!(gaps(&shop).await, 0, "an event came before its predecessor");
 }
 
-async fn with(broker: &Arc<Broker>, f: impl FnOnce(&Broker) + Send + 'static) {
+pub(crate) async fn with(broker: &Arc<Broker>, f: impl FnOnce(&Broker) + Send + 'static) {
     let broker = broker.clone();
     tokio::task::spawn_blocking(move || f(&broker)).await.expect("the broker obeys");
 }

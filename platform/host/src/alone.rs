@@ -9,9 +9,13 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use banyan_bus::{Brokers, Carriage, Hearing, Source, Told, hear};
-use banyan_net::{ServerLimits, port::Door, serve};
+use banyan_net::{ServerLimits, call::PROBED_EVERY, port::Door, serve};
 use banyan_store::{Store, prepare};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -90,6 +94,9 @@ async fn serve_until_stopped(
     }
 }
 
+/// A probe's way here and back.
+const PROBE_TAKES: Duration = Duration::from_millis(250);
+
 struct Running {
     work: Work,
     servers: JoinSet<std::io::Result<()>>,
@@ -123,7 +130,8 @@ impl Running {
         let stop = CancellationToken::new();
         hear(&bus, caches, &stop).await.map_err(|error| said(&error))?;
         let (draining, mut servers) = (Draining::default(), JoinSet::new());
-        let readiness = Readiness::new(vec![store.clone()], topics.clone(), draining.clone());
+        let readiness =
+            Readiness::new(vec![store.clone()], topics.clone(), draining.clone()).calling(given.callees());
         let (readiness, modules) = (Arc::new(readiness), vec![module]);
         let here = Here::new((name, instance), &modules, &heard, topics, readiness.clone());
         let work = Work::start(instance, &bus, modules);
@@ -134,6 +142,7 @@ impl Running {
         let limits = ServerLimits::default();
         let asked = operations::router(here, door.clone());
         let asked = ports::router(port, source, door).nest(operations::PATH, asked);
+        let asked = asked.merge(ports::health(readiness.clone()));
         servers.spawn(serve(api, asked, limits, stop.clone()));
         let watched = watched::router(metrics, readiness);
         servers.spawn(serve(admin, watched, limits, stop.clone()));
@@ -151,12 +160,15 @@ impl Running {
     /// nothing is lost either way.
     async fn stop(mut self) -> bool {
         self.draining.begin();
+        // Who calls it asks every second whether it can work, and goes elsewhere before it is gone.
+        tokio::time::sleep(PROBED_EVERY + PROBE_TAKES).await;
         self.stop.cancel();
+        let deadline = Instant::now() + self.drain;
         let answered = async { while self.servers.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(self.drain, answered).await.is_ok();
+        let (answered, worked) = tokio::join!(timeout_at(deadline, answered), self.work.drain(self.drain));
         self.servers.abort_all();
-        let in_time = self.work.drain(self.drain).await && in_time;
-        tokio::time::timeout(self.drain, self.store.pool().close()).await.is_ok() && in_time
+        let closed = timeout_at(deadline, self.store.pool().close()).await;
+        worked && answered.is_ok() && closed.is_ok()
     }
 }
 

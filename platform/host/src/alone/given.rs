@@ -1,11 +1,11 @@
 //! What a main wires its module with.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use banyan_bus::Source;
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
-    call::{Callee, Location},
+    call::{Callee, Location, Looked},
     port::PortClient,
 };
 use banyan_store::{Store, role_options, sqlx::postgres::PgConnectOptions};
@@ -108,6 +108,11 @@ impl Given {
     /// As [`Self::way`].
     pub fn answers_again(&self) -> Result<watch::Receiver<u64>, String> {
         Ok(self.ways()?.answers_again())
+    }
+
+    /// Whose contracts the module calls, as it was wired.
+    pub(super) fn callees(&self) -> BTreeMap<&'static str, Looked> {
+        self.ways.as_ref().map(Ways::callees).unwrap_or_default()
     }
 
     fn location(&self, module: &str) -> Result<Location, String> {

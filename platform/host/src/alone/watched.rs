@@ -7,6 +7,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use crate::{
     Metrics,
     operations::{Readiness, Ready},
+    ports,
 };
 
 #[derive(Clone)]
@@ -26,8 +27,7 @@ pub(super) fn router(metrics: Metrics, readiness: Arc<Readiness>) -> Router {
 /// Ready with each dependency by its name: who asks sees which one is missing.
 async fn ready(State(watched): State<Watched>) -> (StatusCode, Json<Ready>) {
     let ready = watched.readiness.all().await;
-    let status = if ready.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ready))
+    (ports::status(&ready), Json(ready))
 }
 
 async fn metrics_text(State(watched): State<Watched>) -> (StatusCode, String) {

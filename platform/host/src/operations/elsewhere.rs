@@ -6,7 +6,7 @@ use std::{
 };
 
 use banyan_net::{
-    call::{Location, Registry},
+    call::{Location, Probes, Registry},
     port::{PortClient, ServiceKey},
 };
 
@@ -16,6 +16,7 @@ use super::{Operations, PATH, ask::Asked};
 pub struct Elsewhere {
     module: &'static str,
     key: Arc<ServiceKey>,
+    probes: Probes,
     registry: Registry,
     any: Arc<dyn Operations>,
     /// The way to each, by address: kept, since a way remembers who does not answer.
@@ -23,11 +24,23 @@ pub struct Elsewhere {
 }
 
 impl Elsewhere {
-    pub(crate) fn new(module: &'static str, at: &Location, key: &Arc<ServiceKey>) -> Result<Self, String> {
+    pub(crate) fn new(
+        module: &'static str,
+        at: &Location,
+        key: &Arc<ServiceKey>,
+        probes: &Probes,
+    ) -> Result<Self, String> {
         let registry = || Registry::of(&at.under(PATH));
-        let any = PortClient::patient(module, registry(), key);
+        let any = PortClient::patient(module, registry(), key, probes);
         let any = Arc::new(Asked(any.map_err(|error| format!("no HTTP client can be made: {error}"))?));
-        Ok(Self { module, key: key.clone(), registry: registry(), any, each: Mutex::default() })
+        Ok(Self {
+            module,
+            key: key.clone(),
+            probes: probes.clone(),
+            registry: registry(),
+            any,
+            each: Mutex::default(),
+        })
     }
 
     /// Whichever of its processes answers: for what is about its database.
@@ -45,7 +58,8 @@ impl Elsewhere {
         let mut all = Vec::new();
         for address in addresses.iter() {
             if !each.contains_key(address) {
-                match PortClient::patient(self.module, Registry::fixed([address.clone()]), &self.key) {
+                let registry = Registry::fixed([address.clone()]);
+                match PortClient::patient(self.module, registry, &self.key, &self.probes) {
                     Ok(way) => each.insert(address.clone(), Arc::new(Asked(way))),
                     Err(error) => {
                         tracing::error!(%error, address, correlation = "", "no HTTP client can be made");

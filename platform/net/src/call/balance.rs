@@ -21,7 +21,11 @@ use tower::{
 use utoipa::ToSchema;
 
 use super::{
-    Answering, Call, CallError, Layered, Registry, Reply, Room, guard::Guard, limit::Gate, locked,
+    Answering, Call, CallError, Layered, Registry, Reply, Room,
+    guard::Guard,
+    limit::Gate,
+    locked,
+    probe::{Probe, Says},
     registry::Addresses,
 };
 
@@ -41,6 +45,8 @@ pub struct InstanceView {
     pub limit: u32,
     /// How many are.
     pub under_way: u32,
+    /// What it says of itself; none, where nobody asks it, or it has not answered yet.
+    pub says: Option<Says>,
 }
 
 /// Whether an instance is asked.
@@ -72,12 +78,17 @@ pub(super) struct Member {
     service: Mutex<PeakEwma<Layered>>,
     guard: Guard,
     gate: Gate,
+    probe: Option<Arc<Probe>>,
 }
 
 impl Member {
-    pub(super) fn new(address: &str, service: Layered, guard: Guard, gate: Gate) -> Self {
+    pub(super) fn new(
+        address: &str,
+        service: Layered,
+        (guard, gate, probe): (Guard, Gate, Option<Arc<Probe>>),
+    ) -> Self {
         let service = PeakEwma::new(service, FIRST_GUESS, DECAY_NS, CompleteOnResponse::default());
-        Self { address: address.to_owned(), service: Mutex::new(service), guard, gate }
+        Self { address: address.to_owned(), service: Mutex::new(service), guard, gate, probe }
     }
 
     fn look(&self) -> InstanceView {
@@ -86,7 +97,11 @@ impl Member {
             Room::Free => BreakerView::Closed,
             Room::Probe | Room::Shut => BreakerView::Open,
         };
-        InstanceView { address: self.address.clone(), breaker, limit, under_way }
+        InstanceView { address: self.address.clone(), breaker, limit, under_way, says: self.says() }
+    }
+
+    fn says(&self) -> Option<Says> {
+        self.probe.as_ref().and_then(|probe| probe.says())
     }
 }
 
@@ -107,11 +122,13 @@ struct Shared {
 }
 
 /// A callee's instances, for who looks at them: as long as it is called.
-pub(super) struct Looked(Weak<Shared>);
+#[derive(Clone)]
+pub struct Looked(Weak<Shared>);
 
 impl Looked {
     /// As they are called now; none, where nobody calls it any more.
-    pub(super) fn now(&self) -> Option<Vec<InstanceView>> {
+    #[must_use]
+    pub fn now(&self) -> Option<Vec<InstanceView>> {
         let instances = Instances(self.0.upgrade()?);
         Some(instances.now().iter().map(|member| member.look()).collect())
     }
@@ -155,7 +172,7 @@ impl Instances {
 
     fn choose(&self, call: &Call) -> Option<Arc<Member>> {
         let members = self.now();
-        let left = not_ejected(&members);
+        let left = ready(not_ejected(&members));
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
         match (self.0.choice, &call.sticky) {
             (Choice::InTurn, _) => (!left.is_empty()).then(|| left[turn as usize % left.len()].clone()),
@@ -175,6 +192,13 @@ fn not_ejected(members: &Members) -> Vec<Arc<Member>> {
         !goes
     };
     members.iter().filter(stays).cloned().collect()
+}
+
+/// Those that say that they can work, or have not been asked; where there are none of them, all.
+fn ready(left: Vec<Arc<Member>>) -> Vec<Arc<Member>> {
+    let can_work = |member: &&Arc<Member>| member.says().is_none_or(|says| says == Says::Ready);
+    let ready: Vec<_> = left.iter().filter(can_work).cloned().collect();
+    if ready.is_empty() { left } else { ready }
 }
 
 fn weight(key: &str, address: &str) -> u64 {
@@ -230,7 +254,7 @@ mod tests {
 
     use super::*;
     use crate::call::{
-        Callee, page,
+        Callee, PROBED_EVERY, Probes, page,
         tests::{Script, call},
     };
 
@@ -320,6 +344,41 @@ mod tests {
         let sent = all_lost.heard().len();
         ask(&four, 100, None).await;
         assert_eq!(all_lost.heard().len(), sent, "breakers refuse what the cap lets through");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_that_it_cannot_work_is_not_chosen_while_others_can() {
+        let cannot = Arc::new(Mutex::new(BTreeMap::from([("http://b", Says::NotReady)])));
+        let said = cannot.clone();
+        let probes = Probes::asking(move |instance| {
+            let says = locked(&said).get(instance.as_str()).cloned();
+            Box::pin(std::future::ready(says.unwrap_or(Says::Ready)))
+        });
+        let script = Script::new(|_| Script::done());
+        let registry = Registry::fixed(THREE.map(str::to_owned));
+        let callee = Callee { choice: Choice::InTurn, probes: Some(probes), ..Callee::new("", "s") };
+        let (page, _) = page::of("test", &callee, registry, script.clone(), Arc::default());
+        ask(&page, 1, None).await;
+        tokio::time::sleep(PROBED_EVERY).await;
+        ask(&page, 30, None).await;
+        let told = shares(&script);
+        assert!(told.get("http://b").is_none_or(|asked| *asked <= 1), "before it was known: {told:?}");
+        assert!(told["http://a"] >= 15 && told["http://c"] >= 15, "{told:?}");
+
+        let refused = || Says::Nothing("no connection".to_owned());
+        locked(&cannot).extend([("http://a", refused()), ("http://c", refused())]);
+        tokio::time::sleep(PROBED_EVERY * 2).await;
+        let before = shares(&script).values().sum::<usize>();
+        ask(&page, 30, None).await;
+        let all = shares(&script);
+        assert_eq!(all.values().sum::<usize>(), before + 30);
+        assert!(all["http://b"] >= 10, "where nobody can, all are tried: {all:?}");
+
+        locked(&cannot).clear();
+        tokio::time::sleep(PROBED_EVERY * 2).await;
+        let before = shares(&script)["http://b"];
+        ask(&page, 30, None).await;
+        assert_eq!(shares(&script)["http://b"], before + 10, "and it is asked again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::Choice;
+use super::{Choice, Probes};
 
 /// Never shown: not in errors, not in logs.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Callee {
     pub attempts: u32,
     /// Which of its instances is asked.
     pub choice: Choice,
+    /// Who asks them whether they can work; nobody, where their ways are not ours.
+    pub probes: Option<Probes>,
     /// How many calls are under way at each.
     pub bounds: Bounds,
     /// A longer answer is not read to its end.
@@ -130,6 +132,7 @@ impl Callee {
             deadline: Duration::from_secs(2),
             attempts: 1,
             choice: Choice::LessLoaded,
+            probes: None,
             bounds: Bounds::fixed(AT_ONCE_MAX),
             answer_bytes_max: 256 * KIB,
             key_memory: Duration::from_secs(24 * 60 * 60),

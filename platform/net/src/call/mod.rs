@@ -10,6 +10,7 @@ mod exchange;
 mod guard;
 mod limit;
 pub mod page;
+mod probe;
 mod registry;
 mod retry;
 #[cfg(test)]
@@ -30,11 +31,12 @@ use tokio::{sync::watch, time::Instant};
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use utoipa::ToSchema;
 
-pub use balance::{BreakerView, Choice, InstanceView};
+pub use balance::{BreakerView, Choice, InstanceView, Looked};
 pub use breaker::{Admission, Breaker, Counted, Room, Turned};
 pub use callee::{Bounds, Callee, Credential, Secret, Style};
 pub use deadline::{DEADLINE_HEADER, remaining, until};
 pub use limit::Limit;
+pub use probe::{EVERY as PROBED_EVERY, Probes, Says};
 pub use registry::{Addresses, Location, Registry};
 pub use reqwest::Method;
 
@@ -261,6 +263,12 @@ impl Caller {
             Err(CallError::NotSent(_) | CallError::InProgress) => {}
             Err(error) => *locked(&self.trouble) = Some(error.clone()),
         }
+    }
+
+    /// Its instances, for who looks at them.
+    #[must_use]
+    pub fn looked(&self) -> Looked {
+        self.instances.looked()
     }
 
     /// Changes when the callee answers again after a while without.

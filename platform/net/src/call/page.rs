@@ -9,7 +9,8 @@
 //!    made, so that a callee in trouble gets a tenth more, and never a multiple. A caller with a durable retry of its own says so
 //!    ([`super::Call::again`]), and then this layer does nothing.
 //! 4. **Balancer** (`balance`) over the instances that the registry names and that are not ejected: the less loaded of two, in turn,
-//!    or by a consistent hash. An instance is ejected while its breaker is open; never more than half of them at once.
+//!    or by a consistent hash. An instance is ejected while its breaker is open; never more than half of them at once. One that says
+//!    that it cannot work (`probe`, asked once a second) is not chosen while others can.
 //! 5. **Bulkhead and load shedding** (`limit`), per instance: what does not fit is refused, not queued, and how much fits follows
 //!    from how long the answers take.
 //! 6. **Breaker** (`guard` around `breaker`), per instance: who does not answer is not asked for a while; its closing wakes who is
@@ -41,7 +42,7 @@ pub(super) fn of(
     exchange: impl Answers + To,
     closed: Arc<watch::Sender<u64>>,
 ) -> (Layered, Instances) {
-    let (bounds, time_out) = (callee.bounds, callee.time_out);
+    let (bounds, time_out, probes) = (callee.bounds, callee.time_out, callee.probes.clone());
     let instance = move |address: &str| {
         let (guard, gate) = (Guard::new(name, closed.clone()), Gate::new(bounds));
         let below = ServiceBuilder::new()
@@ -49,7 +50,8 @@ pub(super) fn of(
             .layer_fn(|inner| guard.clone().around(inner))
             .layer_fn(|inner| InTime::new(time_out, inner))
             .service(exchange.to(address));
-        Member::new(address, BoxCloneSyncService::new(below), guard, gate)
+        let probe = probes.as_ref().map(|probes| probes.of(address));
+        Member::new(address, BoxCloneSyncService::new(below), (guard, gate, probe))
     };
     let instances = Instances::new(registry, callee.choice, Arc::new(instance));
     let page = ServiceBuilder::new()

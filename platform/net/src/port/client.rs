@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{DATABASE_HEADER, DatabaseIdentity, ITEMS_MAX, ServiceKey};
-use crate::call::{Bounds, Call, CallError, Callee, Caller, Location, Method, Registry, Reply, Room};
+use crate::call::{
+    Bounds, Call, CallError, Callee, Caller, Location, Looked, Method, Probes, Registry, Reply, Room,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENT_AT_ONCE: u32 = 16;
@@ -45,7 +47,7 @@ impl PortClient {
         Self { module, caller, shared: None }
     }
 
-    /// To a module at its instances, as whoever signs with this key; `closed` is raised when it answers again after a while without.
+    /// To a module at its instances, which are asked whether they can work, as whoever signs with this key; `closed` is raised when it answers again after a while without.
     ///
     /// # Errors
     /// When the client cannot be made.
@@ -53,9 +55,10 @@ impl PortClient {
         module: &'static str,
         at: &Location,
         key: &Arc<ServiceKey>,
+        probes: &Probes,
         closed: Arc<watch::Sender<u64>>,
     ) -> Result<Self, reqwest::Error> {
-        let callee = Callee::port("", key.credential(module));
+        let callee = Callee { probes: Some(probes.clone()), ..Callee::port("", key.credential(module)) };
         Ok(Self::new(module, Caller::registered(module, callee, Registry::of(at), closed)?))
     }
 
@@ -67,12 +70,14 @@ impl PortClient {
         module: &'static str,
         registry: Registry,
         key: &Arc<ServiceKey>,
+        probes: &Probes,
     ) -> Result<Self, reqwest::Error> {
         let callee = Callee {
             time_out: PATIENCE,
             deadline: PATIENCE * 2,
             attempts: 2,
             bounds: Bounds::fixed(PATIENT_AT_ONCE),
+            probes: Some(probes.clone()),
             ..Callee::port("", key.credential(module))
         };
         Ok(Self::new(module, Caller::registered(module, callee, registry, Arc::default())?))
@@ -184,6 +189,12 @@ impl PortClient {
     #[must_use]
     pub fn room(&self) -> Room {
         self.caller.room()
+    }
+
+    /// Its instances, for who looks at them.
+    #[must_use]
+    pub fn looked(&self) -> Looked {
+        self.caller.looked()
     }
 
     async fn ask<A: DeserializeOwned>(
