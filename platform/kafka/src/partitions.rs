@@ -57,8 +57,9 @@ struct Partition {
     epoch: i64,
     /// Records come without a hole; none before the oldest one came.
     next: Option<i64>,
-    /// What is at or below this was applied when another carrier brought it.
-    skip_to: Option<Position>,
+    /// What is at or below this came before, by this carrier or by another: a relay that begins again publishes again. The first
+    /// record of an event never comes before that of an earlier one of its slot, so what is told a second time is known by it.
+    told_to: Position,
     arrived: VecDeque<Arrived>,
     /// The last mark, and its offset.
     mark: Option<(Position, i64)>,
@@ -147,7 +148,7 @@ impl Partitions {
         let event = match record {
             Record::Event(event) => event,
             // Nothing says yet whether records are gone.
-            Record::Mark(at) if is_first && offset > 0 && of.skip_to < Some(at) => return Then::GoOn,
+            Record::Mark(at) if is_first && offset > 0 && of.told_to < at => return Then::GoOn,
             Record::Other if is_first => return Then::GoOn,
             other => {
                 of.next = Some(offset + 1);
@@ -155,13 +156,13 @@ impl Partitions {
                 return Then::GoOn;
             }
         };
-        let applied = of.skip_to.is_some_and(|to| event.position <= to);
-        if is_first && offset > 0 && !applied {
+        let is_known = event.position <= of.told_to;
+        if is_first && offset > 0 && !is_known {
             return Then::Stop(format!("what was told before offset {offset} is gone: {RECOVER}"));
         }
         of.next = Some(offset + 1);
-        if !applied {
-            of.skip_to = None;
+        if !is_known {
+            of.told_to = event.position;
             of.bytes += event.bytes;
             of.arrived.push_back(event);
         }
@@ -246,7 +247,7 @@ impl Partition {
         Self {
             epoch: held.epoch,
             next: held.carried.map(|carried| carried.next_offset),
-            skip_to: held.carried.is_none().then_some(held.position),
+            told_to: held.position,
             arrived: VecDeque::new(),
             mark: None,
             bytes: 0,
@@ -366,6 +367,16 @@ mod tests {
         assert_eq!(partitions.passed(&[applied]), [held(3, 1, at(9), Some(9))]);
         assert_eq!(partitions.passed(&[held(3, 1, at(10), Some(10))]), [], "it is behind");
         assert_eq!(partitions.passed(&[held(3, 2, at(6), Some(8))]), [], "it is of another epoch");
+    }
+
+    #[test]
+    fn what_a_relay_publishes_again_is_passed_over() {
+        let slot = held(3, 1, at(5), Some(7));
+        let mut partitions = with(&[slot]);
+        for (offset, told) in [(7, 6), (8, 5), (9, 6), (10, 7)] {
+            assert_eq!(partitions.arrive(3, offset, event(offset, at(told))), Then::GoOn);
+        }
+        assert_eq!(offsets(&partitions.next(&[slot], 10).0), [7, 10]);
     }
 
     #[test]

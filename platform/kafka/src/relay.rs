@@ -2,7 +2,7 @@
 //!
 //! A batch is published in order by an idempotent producer, and when all of it is acknowledged the slots' positions are
 //! written under their epochs. What dies in between, or is taken over, publishes again: that makes duplicates, which
-//! consumers tell by `sequence`, and nothing else. Each run begins after a position up to which everything is in the topic
+//! consumers tell by their place in the outbox, and nothing else. Each run begins after a position up to which everything is in the topic
 //! and goes on without a hole, so an event's *first* record never comes before that of an earlier event of its slot.
 
 use std::{
