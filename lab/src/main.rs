@@ -61,6 +61,7 @@ fn main() -> ExitCode {
     let first = std::env::args().nth(1).unwrap_or_default();
     match first.as_str() {
         "member" => scenarios::member::main(),
+        "carried" => scenarios::carried::main(),
         command if OF_BANYAN.contains(&command) => {
             banyan::cli::main_with(std::env::args_os(), scenarios::parts::swap())
         }

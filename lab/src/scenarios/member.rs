@@ -56,7 +56,10 @@ async fn member(administrator: &PgConnectOptions, args: &Args) {
     let source = Arc::new(OutboxSource::new(tells));
     let left = Arc::new(Pause { after: args.pause_after.unwrap_or(usize::MAX), so_far: AtomicUsize::new(0) });
     let (counters, never) = (Arc::new(Counters::default()), CancellationToken::new());
-    let tally = Arc::new(Pausing { tally: Tally(hears.clone()), pause: (!args.apart).then(|| left.clone()) });
+    let tally = Arc::new(Pausing {
+        tally: Tally { store: hears.clone(), group: Tally::GROUP },
+        pause: (!args.apart).then(|| left.clone()),
+    });
     let group = (&hears, tally.group());
     let inbox = PgInbox::new(tally.clone());
     if args.apart {

@@ -15,8 +15,10 @@ mod c4;
 mod c5;
 mod c6;
 mod c7;
+pub mod carried;
 mod d1;
 mod d2;
+mod d5;
 mod d6;
 mod e1;
 mod e2;
@@ -68,6 +70,7 @@ pub const ROWS: &[Row] = &[
     c7::ROW,
     d1::ROW,
     d2::ROW,
+    d5::ROW,
     d6::ROW,
     e1::ROW,
     e2::ROW,

@@ -35,7 +35,7 @@ static LAB_TABLES: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// A member beats fast, so that a death is seen fast.
-const OWNERSHIP: OwnershipConfig =
+pub const OWNERSHIP: OwnershipConfig =
     OwnershipConfig { beat: Duration::from_millis(50), time_to_live: Duration::from_millis(600) };
 
 /// Makes the schemas and their roles.
@@ -55,21 +55,30 @@ pub fn store(administrator: &PgConnectOptions, module: &'static str) -> Store {
 /// Tells `events` events of so many subjects, the sequences beginning after `after`.
 pub async fn tell(store: &Store, subjects: usize, after: i64, rounds: i64) {
     for sequence in after + 1..=after + rounds {
-        let one = |n: usize| Tell {
-            kind: "Counted",
-            subject: format!("subject-{n}"),
-            sequence,
-            schema_version: 1,
-            data: Json::Null,
-            at: store.clock().now(),
-            causation: "lab".to_owned(),
-            context: Context::system("lab", TraceParent::root(Uuid::from_u128(7))),
-        };
-        let events: Vec<Tell> = (0..subjects).map(one).collect();
-        let mut write = store.begin(&Locks::none()).await.expect("the database writes");
-        write.tell(&events).await.expect("the outbox takes events");
-        write.commit().await.expect("the database commits");
+        let one = |n: usize| counted(store, format!("subject-{n}"), sequence, Json::Null);
+        tell_all(store, &(0..subjects).map(one).collect::<Vec<_>>()).await;
     }
+}
+
+/// An event of lab's own.
+pub fn counted(store: &Store, subject: String, sequence: i64, data: Json) -> Tell {
+    Tell {
+        kind: "Counted",
+        subject,
+        sequence,
+        schema_version: 1,
+        data,
+        at: store.clock().now(),
+        causation: "lab".to_owned(),
+        context: Context::system("lab", TraceParent::root(Uuid::from_u128(7))),
+    }
+}
+
+/// Tells these in one transaction.
+pub async fn tell_all(store: &Store, events: &[Tell]) {
+    let mut write = store.begin(&Locks::none()).await.expect("the database writes");
+    write.tell(events).await.expect("the outbox takes events");
+    write.commit().await.expect("the database commits");
 }
 
 /// Serves a group until `stop`: a member of it, with its effects in `inbox`.
@@ -151,14 +160,24 @@ impl Consumer for Board {
 }
 
 /// Writes down each event it is told; nothing but its position keeps it from writing one twice.
-pub struct Tally(pub Store);
+pub struct Tally {
+    /// In lab's schema.
+    pub store: Store,
+    /// Its group.
+    pub group: &'static str,
+}
+
+impl Tally {
+    /// The usual group.
+    pub const GROUP: &'static str = "lab.tally";
+}
 
 const WRITE: &str = "insert into effect (subject, sequence) select * from unnest($1::text[], $2::int8[])";
 
 #[async_trait]
 impl Consumer for Tally {
     fn group(&self) -> &'static str {
-        "lab.tally"
+        self.group
     }
 
     fn source(&self) -> &'static str {
@@ -166,7 +185,7 @@ impl Consumer for Tally {
     }
 
     fn store(&self) -> &Store {
-        &self.0
+        &self.store
     }
 
     fn locks(&self, _: &[Envelope]) -> Locks {
@@ -175,10 +194,20 @@ impl Consumer for Tally {
 
     async fn apply(&self, write: &mut Write, batch: &[Envelope]) -> Result<Vec<Applied>, StoreError> {
         sqlx::query(WRITE)
-            .bind(batch.iter().map(|event| event.subject.as_str()).collect::<Vec<_>>())
-            .bind(batch.iter().map(|event| event.sequence).collect::<Vec<_>>())
+            .bind(batch.iter().map(|event| step(event).0).collect::<Vec<_>>())
+            .bind(batch.iter().map(|event| step(event).1).collect::<Vec<_>>())
             .execute(write.connection())
             .await?;
         Ok(vec![Applied::Done; batch.len()])
     }
+}
+
+/// What an event is about, and which of its steps it is, where its subject does not say it.
+fn step(event: &Envelope) -> (&str, i64) {
+    let said = |name: &str| event.data.get(name);
+    let order = said("order").and_then(|text| text.as_str());
+    (
+        order.unwrap_or(&event.subject),
+        said("step").and_then(|number| number.as_i64()).unwrap_or(event.sequence),
+    )
 }
