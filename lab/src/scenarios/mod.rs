@@ -18,6 +18,7 @@ mod c7;
 pub mod carried;
 mod d1;
 mod d2;
+mod d4;
 mod d5;
 mod d6;
 mod e1;
@@ -70,6 +71,7 @@ pub const ROWS: &[Row] = &[
     c7::ROW,
     d1::ROW,
     d2::ROW,
+    d4::ROW,
     d5::ROW,
     d6::ROW,
     e1::ROW,
