@@ -11,7 +11,7 @@ use crate::webhooks::Webhook;
 /// What a sandbox is started with.
 #[derive(Clone)]
 pub struct Config {
-    /// A loopback address; port 0 takes a free one.
+    /// Loopback, unless those who call it are elsewhere: it speaks plain HTTP, secrets included. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// The folder of the book; made if it is not there.
     pub book_dir: PathBuf,

@@ -1,4 +1,4 @@
-//! The command line. Every command but `serve`, `run`, `sandbox`, `backup` and `restore` is a client of a running shop and
+//! The command line. Every command but `serve`, `run`, `sandbox`, `service-key`, `backup` and `restore` is a client of a running shop and
 //! needs no database: it finds the shop's addresses and key in the data folder.
 
 #[macro_use]
@@ -18,6 +18,7 @@ mod reset;
 mod run;
 mod sandbox;
 mod serve;
+mod service_key;
 mod settings;
 mod status;
 mod stock;
@@ -82,6 +83,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Makes a new key for tokens; those of the one before it stay valid until the next rotation.
     RotateKey,
+    /// Makes the key that a process signs its calls of others with.
+    ServiceKey(service_key::ServiceKeyArgs),
     /// Looks at one order, or gets it going again.
     #[command(subcommand)]
     Order(order::OrderCommand),
@@ -182,6 +185,7 @@ async fn execute(
         Command::Replay(args) => replay::replay(&common, args).await,
         Command::Token(args) => token::token(&common, &args),
         Command::RotateKey => token::rotate_key(&common),
+        Command::ServiceKey(args) => service_key::service_key(&args),
         Command::Order(command) => order::order(&common, command).await,
         Command::Stock(command) => stock::stock(&common, command).await,
         Command::Mails(command) => mails::mails(&common, command).await,

@@ -1,6 +1,12 @@
 //! `banyan sandbox`
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::http::Uri;
 use banyan_host::StopSignals;
@@ -11,7 +17,10 @@ use clap::Args;
 /// `BANYAN_GATEWAY_SECRET` and `BANYAN_CONTROL_TOKEN`.
 #[derive(Args)]
 pub(super) struct SandboxArgs {
-    /// The port on loopback; 0: a free one.
+    /// The address, for callers elsewhere than on this machine: it speaks plain HTTP, secrets included.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    listen: IpAddr,
+    /// The port; 0: a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Where its book is kept.
@@ -68,7 +77,7 @@ pub(super) async fn sandbox(args: SandboxArgs) -> Result<ExitCode, String> {
         webhook,
         deliver_after_s: Some(args.deliver_after_s),
         returned: args.returned,
-        listen: SocketAddr::from(([127, 0, 0, 1], args.port)),
+        listen: SocketAddr::new(args.listen, args.port),
         seed: args.seed,
         profile,
         key_memory: Duration::from_secs(args.key_memory_s),

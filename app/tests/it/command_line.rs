@@ -401,3 +401,42 @@ fn on_a_terminal(arguments: &[&str], no_color: &str) -> String {
     assert!(child.wait().expect("it ends").success());
     String::from_utf8_lossy(&shown).into_owned()
 }
+
+/// In a container others reach it by no loopback address; unless told, nobody but this machine does.
+#[tokio::test]
+async fn the_sandbox_listens_where_it_is_told_and_on_loopback_unless_told() {
+    for (told, address) in [(&["--listen", "127.0.0.7"][..], "127.0.0.7:"), (&[], "127.0.0.1:")] {
+        let book = tempfile::tempdir().expect("a folder");
+        let mut command = tokio::process::Command::new(crate::shop::BANYAN);
+        command.arg("sandbox").args(told).arg("--book").arg(book.path()).kill_on_drop(true);
+        command.env("BANYAN_GATEWAY_SECRET", "gateway").env("BANYAN_CONTROL_TOKEN", "control");
+        let mut sandbox = command.stdout(std::process::Stdio::piped()).spawn().expect("the binary runs");
+        let said = tokio::io::BufReader::new(sandbox.stdout.take().expect("asked for as a pipe"));
+        let line = tokio::io::AsyncBufReadExt::lines(said).next_line().await;
+        let line = line.expect("a pipe").expect("a line");
+        let at = line.strip_prefix("listening on ").expect("where it listens").to_owned();
+        assert!(at.starts_with(address), "{told:?}: {line}");
+        let client = banyan_net::client().build().expect("a client");
+        let asked = client.get(format!("http://{at}/v1/payment_intents/pi_1")).send();
+        let answer = asked.await.expect("an answer");
+        assert_eq!(answer.status(), 401, "whoever reaches it needs its secret");
+    }
+}
+
+#[test]
+fn a_service_key_is_made_once_and_its_public_half_is_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [key, public] = ["orders.pem", "orders.pub.pem"].map(|name| folder.path().join(name));
+    let made = || {
+        let output = banyan(folder.path(), &["service-key", &key.display().to_string()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), public.display().to_string());
+        [&key, &public].map(|file| std::fs::read_to_string(file).expect("a key"))
+    };
+    let first = made();
+    assert!(first[0].contains("BEGIN PRIVATE KEY") && first[1].contains("BEGIN PUBLIC KEY"), "{first:?}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).expect("a key").permissions());
+    assert_eq!(mode & 0o077, 0, "the private half is its owner's alone");
+    assert_eq!(made(), first, "a key that is there stays");
+}
