@@ -7,7 +7,7 @@ MODULES := catalog inventory payments shipping orders notifications
 # What a shop in parts is made of, and what plays with it.
 ALL_PROGRAMS := -p banyan -p banyan-lab $(MODULES:%=-p %-service)
 
-.PHONY: help run test edit check apart deny chaos lab services bench replay-full reset clean
+.PHONY: help run test edit check apart deny chaos lab services compose bench replay-full reset clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ services: ## The shop in parts: Kafka, a database per module, six services and t
 	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0
 	@cargo build --release $(ALL_PROGRAMS)
 	@exec target/release/lab services $(COUNT:%=--count %)
+
+compose: ## The same in containers, from a bare machine, as root: built, sold through, audited, and taken down again
+	@sh app/compose.sh
 
 bench: ## The shop beside PostgreSQL alone, in interleaved slices
 	@cargo build --release -p banyan -p banyan-lab --quiet

@@ -3,6 +3,7 @@
 mod architecture;
 mod catalog;
 mod command_line;
+mod containers;
 mod customers;
 mod http;
 mod identity;
