@@ -13,7 +13,7 @@ use banyan_sandbox::{Profile, ProfileError};
 use banyan_store::sqlx::postgres::PgConnectOptions;
 use clap::Args;
 
-use super::Common;
+use super::{Common, settings::has_password};
 use crate::{
     compose::{self, Swap},
     config::{Config, Elsewhere, MailConfig, Outside, Rates, ServicePort},
@@ -166,7 +166,7 @@ impl ServeArgs {
         }
         let database = self.database_url.as_deref().map(database).transpose()?;
         let said_openly = std::env::var("DATABASE_URL").ok() != self.database_url;
-        if said_openly && database.as_ref().is_some_and(|(_, password)| !password.is_empty()) {
+        if said_openly && self.database_url.as_deref().is_some_and(has_password) {
             return Err("a password on the command line is everybody's: set DATABASE_URL".to_owned());
         }
         let (database, database_password) = database.map_or((None, String::new()), |(d, p)| (Some(d), p));

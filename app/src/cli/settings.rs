@@ -216,7 +216,8 @@ fn row(arg: &Arg, given: &ArgMatches, file: &File) -> Row {
     let (id, key) = (arg.get_id().as_str(), key(arg));
     let raw = given.get_raw(id).and_then(|mut values| values.next()).and_then(|value| value.to_str());
     let value = match raw {
-        Some(_) if arg.is_hide_env_values_set() => MASKED.to_owned(),
+        // An address may hold a password.
+        Some(value) if arg.is_hide_env_values_set() || has_password(value) => MASKED.to_owned(),
         Some(value) => value.to_owned(),
         None => String::new(),
     };
@@ -295,7 +296,7 @@ fn renamed(text: &str, key: &str, name: &str) -> String {
 }
 
 /// Of an address, in the place for it or among what follows it.
-fn has_password(value: &str) -> bool {
+pub(super) fn has_password(value: &str) -> bool {
     let query = value.split_once('?').map_or("", |(_, query)| query);
     !password_of(value).is_empty() || query.split('&').any(|pair| pair.starts_with("password="))
 }

@@ -307,7 +307,7 @@ fn run_has_defaults_of_its_own_and_both_are_shown() {
 fn secrets_are_named_and_masked_and_the_folder_and_the_log_are_settings_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = [
-        ("BANYAN_GATEWAY_URL", "http://g"),
+        ("BANYAN_GATEWAY_URL", "http://us:hidden@g"),
         ("BANYAN_GATEWAY_SECRET", "hidden"),
         ("BANYAN_WEBHOOK_SECRETS", "hidden"),
     ];
@@ -315,6 +315,7 @@ fn secrets_are_named_and_masked_and_the_folder_and_the_log_are_settings_too() {
     is(&masked, "data", folder.path().to_str().expect("a path"), "command line");
     is(&masked, "log", "info", "command line");
     is(&masked, "log-json", "false", "default");
+    is(&masked, "gateway-url", "(secret)", "environment, BANYAN_GATEWAY_URL");
     is(&masked, "BANYAN_GATEWAY_SECRET", "(secret)", "environment");
     is(&masked, "BANYAN_WEBHOOK_SECRETS", "(secret)", "environment");
     is(&masked, "BANYAN_CONTROL_TOKEN", "", "not set");

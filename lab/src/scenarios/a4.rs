@@ -19,7 +19,7 @@ pub const ROW: Row = Row {
         "idempotency",
         "each sending of a charge goes under a key of its own: who did not answer charges again, and the audit counts it",
     )],
-    file: "platform/net/src/outbound/mod.rs",
+    file: "platform/net/src/call/page.rs",
     play: |cast| Box::pin(play(cast)),
 };
 

@@ -12,7 +12,7 @@ pub const ROW: Row = Row {
         "The cache says how often it had them, how much it holds, and what it refused to keep.",
     ],
     without: &[],
-    file: "modules/catalog/core/src/cached.rs",
+    file: "extracted/catalog/http/src/cached.rs",
     play: |cast| Box::pin(play(cast)),
 };
 
