@@ -55,30 +55,21 @@ pub fn store(administrator: &PgConnectOptions, module: &'static str) -> Store {
 /// Tells `events` events of so many subjects, the sequences beginning after `after`.
 pub async fn tell(store: &Store, subjects: usize, after: i64, rounds: i64) {
     for sequence in after + 1..=after + rounds {
-        let one = |n: usize| counted(store, format!("subject-{n}"), sequence, Json::Null);
-        tell_all(store, &(0..subjects).map(one).collect::<Vec<_>>()).await;
+        let one = |n: usize| Tell {
+            kind: "Counted",
+            subject: format!("subject-{n}"),
+            sequence,
+            schema_version: 1,
+            data: Json::Null,
+            at: store.clock().now(),
+            causation: "lab".to_owned(),
+            context: Context::system("lab", TraceParent::root(Uuid::from_u128(7))),
+        };
+        let events: Vec<Tell> = (0..subjects).map(one).collect();
+        let mut write = store.begin(&Locks::none()).await.expect("the database writes");
+        write.tell(&events).await.expect("the outbox takes events");
+        write.commit().await.expect("the database commits");
     }
-}
-
-/// An event of lab's own.
-pub fn counted(store: &Store, subject: String, sequence: i64, data: Json) -> Tell {
-    Tell {
-        kind: "Counted",
-        subject,
-        sequence,
-        schema_version: 1,
-        data,
-        at: store.clock().now(),
-        causation: "lab".to_owned(),
-        context: Context::system("lab", TraceParent::root(Uuid::from_u128(7))),
-    }
-}
-
-/// Tells these in one transaction.
-pub async fn tell_all(store: &Store, events: &[Tell]) {
-    let mut write = store.begin(&Locks::none()).await.expect("the database writes");
-    write.tell(events).await.expect("the outbox takes events");
-    write.commit().await.expect("the database commits");
 }
 
 /// Serves a group until `stop`: a member of it, with its effects in `inbox`.
@@ -194,20 +185,10 @@ impl Consumer for Tally {
 
     async fn apply(&self, write: &mut Write, batch: &[Envelope]) -> Result<Vec<Applied>, StoreError> {
         sqlx::query(WRITE)
-            .bind(batch.iter().map(|event| step(event).0).collect::<Vec<_>>())
-            .bind(batch.iter().map(|event| step(event).1).collect::<Vec<_>>())
+            .bind(batch.iter().map(|event| event.subject.as_str()).collect::<Vec<_>>())
+            .bind(batch.iter().map(|event| event.sequence).collect::<Vec<_>>())
             .execute(write.connection())
             .await?;
         Ok(vec![Applied::Done; batch.len()])
     }
-}
-
-/// What an event is about, and which of its steps it is, where its subject does not say it.
-fn step(event: &Envelope) -> (&str, i64) {
-    let said = |name: &str| event.data.get(name);
-    let order = said("order").and_then(|text| text.as_str());
-    (
-        order.unwrap_or(&event.subject),
-        said("step").and_then(|number| number.as_i64()).unwrap_or(event.sequence),
-    )
 }
