@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use banyan_kernel::Timestamp;
 use nix::{
     fcntl::{Flock, FlockArg},
     unistd::{Uid, User, geteuid},
@@ -55,7 +56,7 @@ pub enum PlaceError {
 /// A shop that was killed is still there while the system takes its memory back.
 const ENDING_MAX: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Says of which file the database was restored.
+/// Says of which file the database was restored, and when that was begun.
 const RESTORED: &str = "restored.json";
 
 /// A data folder, held by this process alone.
@@ -71,6 +72,22 @@ pub struct Secrets {
     pub gateway: String,
     /// The sandbox's control interface's.
     pub control: String,
+}
+
+/// Of what the database was restored.
+#[derive(Debug, Serialize, Deserialize)]
+struct Restored {
+    from: PathBuf,
+    #[serde(with = "banyan_kernel::rfc3339::option")]
+    begun: Option<Timestamp>,
+}
+
+/// As it is written, and as it was when it was the file's name alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Mark {
+    Restored(Restored),
+    Before(PathBuf),
 }
 
 /// How to reach the running shop.
@@ -148,18 +165,33 @@ impl Place {
         })
     }
 
-    /// Notes that the database is a restored one: the next start must know.
+    /// Notes that the database is a restored one, of a backup that was begun then: the next start must know.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn mark_restored(&self, from: &Path) -> Result<(), PlaceError> {
-        write(&self.root, RESTORED, &from)
+    pub fn mark_restored(&self, from: &Path, begun: Option<Timestamp>) -> Result<(), PlaceError> {
+        write(&self.root, RESTORED, &Restored { from: from.to_owned(), begun })
     }
 
     /// Whether the database is a restored one, on which nobody has written yet.
     #[must_use]
     pub fn is_restored(&self) -> bool {
         self.root.join(RESTORED).exists()
+    }
+
+    /// When the backup was begun that it was restored of, where that is known.
+    ///
+    /// # Errors
+    /// When the note cannot be read.
+    pub fn restored_as_of(&self) -> Result<Option<Timestamp>, PlaceError> {
+        Ok(match read(&self.root, RESTORED)? {
+            Some(Mark::Restored(restored)) => restored.begun,
+            Some(Mark::Before(from)) => {
+                tracing::info!(from = %from.display(), correlation = "", "it is not known when this backup was begun");
+                None
+            }
+            None => None,
+        })
     }
 
     /// The shop has seen to it. Killed before this, it does so again, which does no harm.

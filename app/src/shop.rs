@@ -161,7 +161,8 @@ impl RunningShop {
         let (shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
         let stop = CancellationToken::new();
-        if let Err(why) = begin(&place, &stores, &shop, &stop).await {
+        let forgotten = Forgotten::at(place.path(forgotten::FILE), clock.clone());
+        if let Err(why) = begin(&place, &stores, (&shop, &forgotten), &stop).await {
             let_go(Some(database), sandbox).await;
             return Err(why);
         }
@@ -176,7 +177,6 @@ impl RunningShop {
         let webhooks = Webhooks { gateway, payments: shop.payments.events.clone(), clock: clock.clone() };
         let callers = config.service_port.map(|port| port.callers);
         let services = callers.map(|callers| ports::router(&shop, &stores, &callers, readiness.clone()));
-        let forgotten = Forgotten::at(place.path(forgotten::FILE));
         let who = (identity.clone(), cursors, forgotten.clone());
         let api = public(&shop, &stores, (who, readiness), webhooks, stop.clone());
         tokio::spawn(Observer::new(shop.clone(), stores.edge()).run(stop.clone()));
@@ -231,22 +231,30 @@ impl RunningShop {
 async fn begin(
     place: &Place,
     stores: &Stores,
-    shop: &Shop,
+    (shop, forgotten): (&Shop, &Forgotten),
     stop: &CancellationToken,
 ) -> Result<(), StartError> {
     if place.is_restored() {
         stores.raise_epochs().await?;
         shop.look_outside().await?;
         shop.recover_topics().await.map_err(StartError::Topics)?;
-        let forgotten = Forgotten::at(place.path(forgotten::FILE));
-        let back = forgotten.forget_anew(&*shop.notifications.notifications).await;
-        let back = back.map_err(StartError::Forgotten)?;
-        if !back.is_empty() {
-            tracing::warn!(customers = ?back, "the restored database knew who was forgotten since; they are forgotten anew");
+        // Where they are in another database, nobody was brought back.
+        if stores.hold(notifications_api::NAME) {
+            forget_anew(place, shop, forgotten).await?;
         }
         place.forget_restored()?;
     }
     Ok(banyan_bus::hear(&shop.bus, shop.hearing(), stop).await?)
+}
+
+async fn forget_anew(place: &Place, shop: &Shop, forgotten: &Forgotten) -> Result<(), StartError> {
+    let as_of = place.restored_as_of()?;
+    let back = forgotten.forget_anew(&*shop.notifications.notifications, as_of).await;
+    let back = back.map_err(StartError::Forgotten)?;
+    if !back.is_empty() {
+        tracing::warn!(customers = ?back, "the restored database knew who was forgotten since; they are forgotten anew");
+    }
+    Ok(())
 }
 
 /// All that is here, prepared; with it come the ways to what is not.

@@ -68,8 +68,6 @@ pub(crate) async fn put_me(
 ) -> Result<(HeaderMap, Json<Contact>), Problem> {
     let customer = principal.customer()?;
     let contact = done(api.notifications.put_contact(customer, contact).await, status)?;
-    // After it: who only tried is forgotten still.
-    api.forgotten.is_back(customer).map_err(|error| Problem::unavailable(error.to_string()))?;
     Ok((written(&api, customer), Json(contact)))
 }
 

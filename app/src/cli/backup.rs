@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
+use banyan_kernel::{Clock, SystemClock, Timestamp};
 use clap::Args;
 
 use super::Common;
@@ -36,7 +37,8 @@ pub(super) async fn backup(common: &Common, args: &BackupArgs) -> Result<ExitCod
         return Err(format!("{} is there already; name another file", args.file.display()));
     }
     let file = std::path::absolute(&args.file).map_err(|error| error.to_string())?;
-    let bytes = banyan_postgres::backup(&data_dir, &file).await.map_err(|error| error.to_string())?;
+    let now = SystemClock.now().into();
+    let bytes = banyan_postgres::backup(&data_dir, &file, now).await.map_err(|error| error.to_string())?;
     say!("{} MiB in {}: whole, and readable by you alone", bytes.div_ceil(1 << 20), file.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -55,7 +57,8 @@ pub(super) async fn restore(common: &Common, args: &RestoreArgs) -> Result<ExitC
         return Err(format!("{} is there from a restore before; move it away", aside.display()));
     }
     // First: killed after this, the next start raises the epochs of what is there, which does no harm.
-    place.mark_restored(&args.file).map_err(|error| error.to_string())?;
+    let begun = banyan_postgres::begun(&args.file).map_err(|error| error.to_string())?.map(Timestamp::from);
+    place.mark_restored(&args.file, begun).map_err(|error| error.to_string())?;
     let was_there = data_dir.exists();
     if was_there {
         fs::rename(&data_dir, &aside).map_err(|error| format!("{}: {error}", data_dir.display()))?;
@@ -71,9 +74,12 @@ pub(super) async fn restore(common: &Common, args: &RestoreArgs) -> Result<ExitC
     if was_there {
         say!("the one before is kept in {}", aside.display());
     }
-    say!(
-        "who was forgotten since the copy was made is forgotten anew at the next start, by {FORGOTTEN} beside it"
-    );
+    let since = if begun.is_some() {
+        "since the copy was begun"
+    } else {
+        "ever (this copy does not say when it was made)"
+    };
+    say!("who was forgotten {since} is forgotten anew at the next start, by {FORGOTTEN} beside it");
     say!("start the shop, wait until `order stuck` lists none that goes on by itself, then `audit`");
     Ok(ExitCode::SUCCESS)
 }

@@ -59,6 +59,12 @@ impl Stores {
         self.shared.get(module).cloned()
     }
 
+    /// Whether a module's tables are in this shop's database, wherever the module is.
+    #[must_use]
+    pub fn hold(&self, module: &str) -> bool {
+        self.own.contains_key(module) || self.shared.contains_key(module)
+    }
+
     /// All that modules of this process work in.
     #[must_use]
     pub fn all(&self) -> Vec<Store> {

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
+use std::time::SystemTime;
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -31,11 +32,12 @@ pub fn is_running(data_dir: &Path) -> bool {
 }
 
 /// Copies the cluster whose server runs on `data_dir` into the file `to`, which must not be there yet and is readable by
-/// its owner alone; a file of that name is there only when it is whole, and on the disk. Its size in bytes.
+/// its owner alone; a file of that name is there only when it is whole, and on the disk. It says that it was begun at `now`. Its size in
+/// bytes.
 ///
 /// # Errors
 /// [`Error::NotRunning`], [`Error::NoTool`] and [`Error::BackupFailed`], or as the file system says.
-pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
+pub async fn backup(data_dir: &Path, to: &Path, now: SystemTime) -> Result<u64, Error> {
     let binaries = find_for(data_dir)?;
     let tool = client_tool(&binaries, "pg_basebackup")?;
     let site = Site::survey(ClusterConfig::new(data_dir, binaries))?;
@@ -71,7 +73,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
             let message = error::condense(&String::from_utf8_lossy(&output.stderr));
             return Err(Error::BackupFailed { dir: site.data_dir.clone(), message });
         }
-        seal::put(&mut file).and_then(|()| file.sync_all()).map_err(|e| failed("write", e))?;
+        seal::put(&mut file, now).and_then(|()| file.sync_all()).map_err(|e| failed("write", e))?;
         // Unlike a renaming, a link does not replace a file that came in the meantime.
         fs::hard_link(&draft, to).map_err(|e| failed("make", e))?;
         initdb::sync(&site.data_dir, above)?;
@@ -80,6 +82,16 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<u64, Error> {
     // What is whole has its other name by now; what is not is of no use.
     let _ = fs::remove_file(&draft);
     whole
+}
+
+/// When a file that [`backup`] wrote was begun: all that was committed before is in it. Nothing, where it does not say, as those of earlier
+/// versions do not; whether it is whole, [`restore`] sees.
+///
+/// # Errors
+/// As the file system says.
+pub fn begun(backup: &Path) -> Result<Option<SystemTime>, Error> {
+    let begun = fs::File::open(backup).and_then(|mut file| seal::begun(&mut file));
+    begun.map_err(|error| Error::io(backup, "read", backup, error))
 }
 
 /// Makes the data directory `data_dir`, which must not be there, of a file that [`backup`] wrote, and that is as it was written. It is

@@ -29,7 +29,7 @@ pub mod testing;
 
 #[cfg(feature = "fetch")]
 pub use archive::{FETCHED_VERSION, fetch};
-pub use backup::{backup, is_running, restore};
+pub use backup::{backup, begun, is_running, restore};
 pub use binaries::{Binaries, OLDEST_MAJOR, cache_dir, find, find_for};
 pub use cluster::{Cluster, ClusterConfig, StopMode};
 pub use error::Error;

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
-use banyan_postgres::{Cluster, Error, StopMode, backup, find, is_running, restore};
+use banyan_postgres::{Cluster, Error, StopMode, backup, begun, find, is_running, restore};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sha2::{Digest, Sha256};
 
 use crate::scratch::{
     Scratch, argument, ask, config, is_alive, is_root, run_again, server_of, tell, wait_for,
@@ -48,6 +50,22 @@ async fn a_database_is_created_once() {
     assert_eq!(ask(&cluster, "SELECT count(*)::text FROM pg_database WHERE datname LIKE 'a %'").await, "1");
 }
 
+/// When the backups of a test are begun.
+const AT_MS: u64 = 1_700_000_000_123;
+const BEGUN: &[u8] = b", begun ";
+const SEAL_BYTES: usize = 512;
+
+/// The same backup under the seal that it had when that told no time.
+fn sealed_before(whole: &[u8], path: &Path) -> PathBuf {
+    let mut bytes = whole[..whole.len() - SEAL_BYTES].to_vec();
+    let (hash, length) = (hex::encode(Sha256::digest(&bytes)), bytes.len());
+    let mut seal = format!("banyan-backup-1 sha256 {hash} of {length} bytes\n").into_bytes();
+    seal.resize(SEAL_BYTES, 0);
+    bytes.extend(seal);
+    fs::write(path, bytes).unwrap();
+    path.to_owned()
+}
+
 #[tokio::test]
 async fn a_copy_taken_while_it_works_is_a_cluster_again() {
     let scratch = Scratch::new();
@@ -61,30 +79,32 @@ async fn a_copy_taken_while_it_works_is_a_cluster_again() {
     for path in [&killed, &under_way, &theirs] {
         fs::write(path, "half").unwrap();
     }
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(AT_MS);
     let held = fs::File::open(&under_way).unwrap();
     held.lock().unwrap();
-    assert!(backup(&data_dir, &file).await.unwrap() > 10 << 20);
+    assert!(backup(&data_dir, &file, now).await.unwrap() > 10 << 20);
+    assert_eq!(begun(&file).unwrap(), Some(now), "it says when it was begun");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let kept = [&killed, &under_way, &theirs].map(|path| path.exists());
     assert_eq!(kept, [false, true, true], "what a killed one left is gone, and nothing else");
-    assert!(backup(&data_dir, &file).await.is_err(), "a backup is never written over");
+    assert!(backup(&data_dir, &file, now).await.is_err(), "a backup is never written over");
     tell(&cluster, "UPDATE t SET n = 8").await;
     assert!(restore(&file, &data_dir).await.is_err(), "nor is a data directory");
     cluster.stop(StopMode::Fast).await.unwrap();
     assert!(!is_running(&data_dir));
     let other = data_dir.with_extension("other");
-    assert!(matches!(backup(&data_dir, &other).await, Err(Error::NotRunning { .. })));
+    assert!(matches!(backup(&data_dir, &other, now).await, Err(Error::NotRunning { .. })));
     fs::remove_dir_all(&data_dir).unwrap();
     fs::write(&other, "no archive").unwrap();
     assert!(matches!(restore(&other, &data_dir).await, Err(Error::NotABackup { .. })));
     let whole = fs::read(&file).unwrap();
     fs::write(&other, &whole[..whole.len() / 2]).unwrap();
     assert!(matches!(restore(&other, &data_dir).await, Err(Error::NotABackup { .. })));
-    // A hundred bytes of a table, or of the log: an archive all the same, and another database.
-    for part in [3, 2] {
+    let said = whole.windows(BEGUN.len()).rposition(|bytes| bytes == BEGUN).unwrap();
+    // A hundred bytes of a table, or of the log: an archive all the same, and another database. And another time.
+    for (at, bytes) in [(whole.len() / 3, 100), (whole.len() / 2, 100), (said + BEGUN.len(), 1)] {
         let mut changed = whole.clone();
-        let at = whole.len() / part;
-        changed[at..at + 100].fill(b'!');
+        changed[at..at + bytes].fill(b'9');
         fs::write(&other, &changed).unwrap();
         match restore(&other, &data_dir).await {
             Err(Error::NotABackup { message, .. }) => assert!(message.contains("checksum"), "{message}"),
@@ -92,6 +112,8 @@ async fn a_copy_taken_while_it_works_is_a_cluster_again() {
         }
     }
     assert!(!data_dir.exists(), "whole, or not at all");
+    assert!(restore(&sealed_before(&whole, &other), &data_dir.with_extension("old")).await.is_ok());
+    assert_eq!(begun(&other).unwrap(), None, "one of before says no time");
     restore(&file, &data_dir).await.unwrap();
     let again = scratch.start().await.unwrap();
     assert_eq!(ask(&again, "SELECT n::text FROM t").await, "7");
