@@ -4,7 +4,7 @@ mod database;
 mod outside;
 mod ports;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use banyan_host::{
@@ -17,7 +17,7 @@ use banyan_net::{
     identity::{Limits, Oidc},
     port::{CheckError, PortClient},
 };
-use banyan_postgres::{Cluster, StopMode};
+use banyan_postgres::Cluster;
 use banyan_store::{Store, StoreError};
 use futures::future::join_all;
 use tokio::{
@@ -115,7 +115,7 @@ pub struct RunningShop {
     stores: Vec<Store>,
     database: Database,
     sandbox: Option<Sandbox>,
-    drain: std::time::Duration,
+    drain: Duration,
 }
 
 impl RunningShop {
@@ -142,7 +142,7 @@ impl RunningShop {
         let database = Database::start(&config, &place);
         let running = sockets.running();
         let sandbox = Sandbox::start(&config, &place, &secrets, &running.api);
-        let (database, sandbox) = both(tokio::join!(database, sandbox)).await?;
+        let (database, sandbox) = both(tokio::join!(database, sandbox), config.drain).await?;
         let outside = sandbox.as_ref().map(Sandbox::outside).or_else(|| config.outside.clone());
         let outside = outside.ok_or_else(|| StartError::Sandbox("there is no gateway".to_owned()))?;
         let (password, elsewhere) = (&config.database_password, &config.elsewhere);
@@ -151,7 +151,7 @@ impl RunningShop {
         let there = match prepared(&config, &place, (&database, &stores), &clock).await {
             Ok(there) => there,
             Err(why) => {
-                let_go(Some(database), sandbox).await;
+                let_go(Some(database), sandbox, config.drain).await;
                 return Err(why);
             }
         };
@@ -163,7 +163,7 @@ impl RunningShop {
         let stop = CancellationToken::new();
         let forgotten = Forgotten::at(place.path(forgotten::FILE), clock.clone());
         if let Err(why) = begin(&place, &stores, (&shop, &forgotten), &stop).await {
-            let_go(Some(database), sandbox).await;
+            let_go(Some(database), sandbox, config.drain).await;
             return Err(why);
         }
         let readiness = readiness(&stores, &shop, &modules);
@@ -212,18 +212,21 @@ impl RunningShop {
     /// Stops taking requests, finishes what is under way, stops what it started. False when that took
     /// longer than the one deadline that all of it has; nothing is lost either way.
     pub async fn stop(mut self) -> bool {
-        let deadline = Instant::now() + self.drain;
+        let by = Instant::now() + self.drain;
+        let kept = (self.drain / 3).min(KEPT_MAX);
+        let deadline = by - kept;
         self.stop.cancel();
         let answered = async { while self.servers.join_next().await.is_some() {} };
         let answered = tokio::time::timeout_at(deadline, answered);
-        let (answered, worked) = tokio::join!(answered, self.work.drain(self.drain));
+        let (answered, worked) = tokio::join!(answered, self.work.drain(self.drain - kept));
         self.servers.abort_all();
         // Before the server ends, which would be their connections' trouble.
         let closed = join_all(self.stores.iter().map(|store| store.pool().close()));
         let closed = tokio::time::timeout_at(deadline, closed).await;
         let in_time = worked && answered.is_ok() && closed.is_ok();
-        let_go(Some(self.database), self.sandbox).await;
-        in_time
+        let let_go =
+            let_go(Some(self.database), self.sandbox, by.duration_since(Instant::now()).max(kept)).await;
+        in_time && let_go
     }
 }
 
@@ -341,28 +344,40 @@ fn public(
 /// Both, or neither.
 async fn both(
     started: (Result<Database, StartError>, Result<Option<Sandbox>, StartError>),
+    within: Duration,
 ) -> Result<(Database, Option<Sandbox>), StartError> {
     match started {
         (Ok(database), Ok(sandbox)) => Ok((database, sandbox)),
         (Ok(database), Err(why)) => {
-            let_go(Some(database), None).await;
+            let_go(Some(database), None, within).await;
             Err(why)
         }
         (Err(why), sandbox) => {
-            let_go(None, sandbox.ok().flatten()).await;
+            let_go(None, sandbox.ok().flatten(), within).await;
             Err(why)
         }
     }
 }
 
-/// Stops what this shop started.
-async fn let_go(database: Option<Database>, sandbox: Option<Sandbox>) {
-    if let Some(sandbox) = sandbox {
-        sandbox.stop().await;
-    }
-    if let Some(database) = database {
-        database.stop(StopMode::Fast).await;
-    }
+/// Of what a stop may take, so much is kept for the database and the sandbox, which may not hear.
+const KEPT_MAX: Duration = Duration::from_secs(4);
+
+/// Stops what this shop started. False where one of them had to be stopped harder than it was asked.
+async fn let_go(database: Option<Database>, sandbox: Option<Sandbox>, within: Duration) -> bool {
+    let sandbox = async {
+        match sandbox {
+            Some(sandbox) => sandbox.stop(within).await,
+            None => true,
+        }
+    };
+    let database = async {
+        match database {
+            Some(database) => database.stop(within).await,
+            None => true,
+        }
+    };
+    let (sandbox, database) = tokio::join!(sandbox, database);
+    sandbox && database
 }
 
 /// Connections that wait to be accepted. With the usual 128 a burst of clients overflows the queue, and who is dropped there tries

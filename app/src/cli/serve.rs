@@ -99,7 +99,7 @@ pub(crate) struct ServeArgs {
     /// Connections of each module's pool.
     #[arg(long, env = "BANYAN_POOL", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=100))]
     pool: u32,
-    /// How many seconds a stop may take.
+    /// How many seconds a stop may take, with that of the private database and sandbox: who of them does not hear is killed.
     #[arg(long, env = "BANYAN_DRAIN_S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     drain_s: u64,
     /// Requests a second of each principal, in bursts of twice as many; beyond that 429.

@@ -1,5 +1,7 @@
 //! The shop's database: a private PostgreSQL, or the one it was told.
 
+use std::time::Duration;
+
 use banyan_postgres::{Cluster, ClusterConfig, StopMode, find_for};
 use banyan_store::sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
@@ -61,12 +63,14 @@ impl Database {
         self.private.as_ref().map(|(cluster, _)| cluster)
     }
 
-    pub(super) async fn stop(self, mode: StopMode) {
-        if let Some((cluster, supervisor)) = self.private {
-            if let Err(error) = cluster.stop(mode).await {
-                tracing::warn!(%error, "the database did not stop; the next start adopts it");
-            }
-            supervisor.abort();
-        }
+    /// Whether it ended as it was asked.
+    pub(super) async fn stop(self, within: Duration) -> bool {
+        let Some((cluster, supervisor)) = self.private else { return true };
+        let stopped = cluster.stop_within(StopMode::Fast, within).await;
+        supervisor.abort();
+        stopped.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the database did not stop; the next start adopts it");
+            false
+        })
     }
 }

@@ -27,7 +27,10 @@ use crate::{
 
 const STATE: &str = "sandbox.json";
 const START: Duration = Duration::from_secs(20);
+/// One that a killed shop left behind is asked for so long.
 const STOP: Duration = Duration::from_secs(4);
+/// What was killed is gone as soon as the system has taken it away.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_millis(100);
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 
@@ -73,7 +76,7 @@ impl Sandbox {
         let root = config.data_dir.clone();
         let left: Option<Left> = place::read(&root, STATE)?;
         if let Some(left) = &left {
-            end(left).await;
+            end(left, STOP).await;
         }
         let port = left.map_or(0, |left| left.port);
         let faults = config.sandbox_faults.clone();
@@ -109,11 +112,13 @@ impl Sandbox {
         self.outside.clone()
     }
 
-    pub(super) async fn stop(self) {
+    /// Whether it ended as it was asked.
+    pub(super) async fn stop(self, within: Duration) -> bool {
         self.supervisor.abort();
         let left = self.pid.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(left) = left {
-            end(&left).await;
+        match left {
+            Some(left) => end(&left, within).await,
+            None => true,
         }
     }
 }
@@ -210,19 +215,27 @@ fn started(pid: i32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Ends a sandbox, if that process is still the one.
-async fn end(left: &Left) {
-    let alive = || started(left.pid) == Some(left.started) && !is_zombie(left.pid);
-    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        let deadline = tokio::time::Instant::now() + STOP;
-        if alive() {
-            // It may end between the look and the signal.
-            let _ = kill(Pid::from_raw(left.pid), signal);
-        }
-        while alive() && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+/// Ends a sandbox, if that process is still the one: it is asked, and when the time is over, killed. False, where that was needed.
+async fn end(left: &Left, within: Duration) -> bool {
+    if has_ended(left, Signal::SIGTERM, within).await {
+        return true;
     }
+    tracing::warn!(pid = left.pid, correlation = "", "the sandbox does not stop, and is killed");
+    has_ended(left, Signal::SIGKILL, KILLED_WITHIN).await;
+    false
+}
+
+async fn has_ended(left: &Left, signal: Signal, within: Duration) -> bool {
+    let alive = || started(left.pid) == Some(left.started) && !is_zombie(left.pid);
+    let deadline = tokio::time::Instant::now() + within;
+    if alive() {
+        // It may end between the look and the signal.
+        let _ = kill(Pid::from_raw(left.pid), signal);
+    }
+    while alive() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    !alive()
 }
 
 fn is_zombie(pid: i32) -> bool {

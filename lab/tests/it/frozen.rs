@@ -54,6 +54,39 @@ async fn a_database_that_stands_still_is_told_of_and_waited_for() {
     shop.clean_audit(SETTLE).await;
 }
 
+/// A database and an outside that stand still do not hear that they are to stop; the shop tells of them and ends them in its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_a_frozen_database_and_a_frozen_outside_in_its_time() {
+    const DRAIN_S: &str = "6";
+    /// Of a busy machine.
+    const STOP: Duration = Duration::from_secs(3 * 6);
+    let stage = Stage::new();
+    let mut shop = stage.shop("shop", ShopOptions::args(&["--drain-s", DRAIN_S])).await;
+    shop.stock(&["APPLE"], 10).await;
+    let order = shop.place(&Wish::of("ada", "one", &["APPLE"])).await;
+    shop.settled(std::slice::from_ref(&order), SETTLE).await.unwrap();
+    let outside = std::fs::read(shop.data.join("sandbox.json")).expect("what is known of the sandbox");
+    let outside: serde_json::Value = serde_json::from_slice(&outside).expect("JSON");
+    let outside =
+        outside["pid"].as_i64().and_then(|pid| Process::now(pid.try_into().ok()?)).expect("its process");
+    let database = family(shop.postgres_pid());
+    database.iter().chain([&outside]).for_each(|process| process.signal(Signal::SIGSTOP));
+    let begun = Instant::now();
+    let status = shop.stop().await;
+    println!("stopped after {:?} of {DRAIN_S} s", begun.elapsed());
+    assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+    assert_eq!(status.code(), Some(1), "not everything ended as it was asked");
+    let said = std::fs::read_to_string(shop.data.with_extension("err")).expect("its log");
+    assert!(said.contains("PostgreSQL does not stop, and is killed"), "{said}");
+    assert!(said.contains("the sandbox does not stop, and is killed"), "{said}");
+    assert_eq!(stage.processes(), [0; 0], "nobody stays behind");
+    shop.restart().await;
+    let (status, view) = shop.get(&format!("/v1/orders/{order}"), &shop.customer_token("ada").await).await;
+    assert_eq!((status, view["state"].as_str()), (200, Some("shipped")), "{view}");
+    shop.clean_audit(SETTLE).await;
+    assert!(shop.stop().await.success());
+}
+
 /// The process `halfway`, inside its transaction.
 struct Halfway {
     child: Child,

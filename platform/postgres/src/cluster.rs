@@ -70,7 +70,7 @@ pub(crate) struct Inner {
     adopted: bool,
     /// Held while the server is started or stopped.
     pub(crate) changing: tokio::sync::Mutex<()>,
-    /// Set by [`Cluster::stop`], for the supervisors.
+    /// Set by [`Cluster::stop_within`], for the supervisors.
     pub(crate) stopped: watch::Sender<bool>,
 }
 
@@ -129,20 +129,6 @@ impl Cluster {
     pub fn options(&self, user: &str, database: &str) -> PgConnectOptions {
         let running = self.running();
         self.inner.site.options(&running.socket_dir, running.port, user, database)
-    }
-
-    /// Stops the server, and every supervisor of this handle and its copies; returns when it has ended.
-    ///
-    /// # Errors
-    /// [`Error::StopFailed`] when it still runs after two minutes.
-    pub async fn stop(&self, mode: StopMode) -> Result<(), Error> {
-        self.inner.stopped.send_replace(true);
-        let _alone = self.inner.changing.lock().await;
-        let mode = match mode {
-            StopMode::Fast => "fast",
-            StopMode::Immediate => "immediate",
-        };
-        launch::stop(&self.inner.site, mode).await
     }
 
     /// Starts the server again after it ended.

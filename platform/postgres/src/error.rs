@@ -200,7 +200,7 @@ pub enum Error {
     StopFailed {
         /// The data directory.
         dir: PathBuf,
-        /// pg_ctl's own words, condensed.
+        /// What was tried last.
         message: String,
     },
     /// A statement of our own failed.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -204,26 +203,4 @@ impl Log {
         };
         String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
     }
-}
-
-/// Stops the server of the data directory and returns when it has ended; one that does not run is fine.
-pub(crate) async fn stop(site: &Site, mode: &str) -> Result<(), Error> {
-    if Postmaster::alive(&site.data_dir).is_none() {
-        return Ok(());
-    }
-    let pg_ctl = site.binaries.tool("pg_ctl");
-    let mut command = site.account.command(&pg_ctl);
-    command
-        .args(["stop", "--wait", "--silent", "--timeout", "120", "-m", mode])
-        .arg("-D")
-        .arg(&site.data_dir);
-    let output = command.output().await.map_err(|error| Error::io(&site.data_dir, "run", &pg_ctl, error))?;
-    match Postmaster::alive(&site.data_dir) {
-        Some(_) => Err(Error::StopFailed { dir: site.data_dir.clone(), message: said(&output) }),
-        None => Ok(()),
-    }
-}
-
-fn said(output: &Output) -> String {
-    error::condense(&String::from_utf8_lossy(&output.stderr))
 }

@@ -23,6 +23,7 @@ mod seal;
 mod settings;
 mod site;
 mod socket;
+mod stop;
 mod supervise;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -61,7 +61,8 @@ fn has_proc() -> bool {
     Path::new("/proc/self/stat").exists()
 }
 
-fn works_in(pid: i32, data_dir: &Path) -> bool {
+/// Whether this process lives, and works in the directory.
+pub(crate) fn works_in(pid: i32, data_dir: &Path) -> bool {
     if !has_proc() {
         return works_in_by_ps(pid, data_dir);
     }
@@ -86,16 +87,31 @@ fn processes() -> impl Iterator<Item = PathBuf> {
     fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
+/// The processes that a server has started. Where there is no /proc, nobody is found.
+pub(crate) fn children(server: i32, data_dir: &Path) -> Vec<i32> {
+    let pids = processes().filter_map(|process| process.file_name()?.to_str()?.parse().ok());
+    pids.filter(|pid| parent(*pid) == Some(server) && works_in(*pid, data_dir)).collect()
+}
+
 /// Whether two paths lead to the same directory, by device and inode, which a rename does not change.
 pub(crate) fn is_same_dir(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
     identity(one).is_some_and(|one| Some(one) == identity(other))
 }
 
-/// The state letter in /proc/PID/stat, which follows the command's name in parentheses.
+/// The state letter in /proc/PID/stat.
 fn process_state(pid: i32) -> Option<char> {
+    stat(pid, 0)?.chars().next()
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    stat(pid, 1)?.parse().ok()
+}
+
+/// A field of /proc/PID/stat after the command's name, which stands in parentheses and may hold anything.
+fn stat(pid: i32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit(')').next()?.trim_start().chars().next()
+    stat.rsplit(')').next()?.split_whitespace().nth(field).map(str::to_owned)
 }
 
 /// Where there is no /proc: a postgres whose command line names the directory.

@@ -223,6 +223,46 @@ async fn a_stop_during_a_restart_is_final() {
     assert_eq!(cluster.pid(), None);
 }
 
+/// The postmaster alone, which then lets nobody go, and all of it, as a machine stands still.
+#[tokio::test]
+async fn a_frozen_server_is_stopped_in_time_and_loses_nothing() {
+    const WITHIN: Duration = Duration::from_secs(2);
+    /// Of a busy machine; `pg_ctl` waits for two minutes.
+    const TAKES_MAX: Duration = Duration::from_secs(15);
+    let scratch = Scratch::new();
+    for (creates, with_children) in
+        [("CREATE TABLE t1 AS SELECT 7 AS n", false), ("CREATE TABLE t2 AS SELECT 7 AS n", true)]
+    {
+        let cluster = scratch.start().await.unwrap();
+        assert!(!cluster.adopted());
+        tell(&cluster, creates).await;
+        let server = Pid::from_raw(cluster.pid().unwrap());
+        // First: it starts no more of them.
+        kill(server, Signal::SIGSTOP).unwrap();
+        let children = children_of(server);
+        assert!(children.len() > 2, "{children:?}");
+        for child in children.iter().filter(|_| with_children) {
+            // Who served the statement above may be going.
+            let _ = kill(*child, Signal::SIGSTOP);
+        }
+        let begun = Instant::now();
+        assert!(!cluster.stop_within(StopMode::Fast, WITHIN).await.unwrap(), "not as it was asked");
+        println!("stopped after {:?} of {WITHIN:?}", begun.elapsed());
+        assert!(begun.elapsed() < TAKES_MAX, "{:?}", begun.elapsed());
+        assert_eq!(cluster.pid(), None);
+    }
+    let again = scratch.start().await.unwrap();
+    assert_eq!(ask(&again, "SELECT (t1.n + t2.n)::text FROM t1, t2").await, "14");
+    let in_time = again.stop_within(StopMode::Fast, WITHIN * 30).await.unwrap();
+    assert!(in_time, "one that hears ends as it is asked");
+}
+
+fn children_of(server: Pid) -> Vec<Pid> {
+    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &server.to_string()]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    listed.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+}
+
 #[tokio::test]
 async fn a_server_outlives_the_killed_process_that_started_it() {
     let scratch = Scratch::new();
