@@ -1,7 +1,12 @@
 //! What a token says, whoever signed it.
 
 use banyan_kernel::{Actor, CustomerId, Role};
-use jsonwebtoken::{Algorithm, Validation, dangerous::insecure_decode, errors::ErrorKind};
+use jsonwebtoken::{
+    Algorithm, Header, Validation,
+    dangerous::insecure_decode,
+    decode_header,
+    errors::{Error, ErrorKind},
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,8 +48,15 @@ pub(crate) fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> 
     validation
 }
 
+/// What a token says of itself, *unproved*. One that says that something in it must be understood (`crit`, RFC 7515, section 4.1.11) is
+/// refused: of what may be named there, nothing is.
+pub(crate) fn header(token: &str) -> Result<Header, Error> {
+    let header = decode_header(token)?;
+    if header.crit.is_some() { Err(ErrorKind::InvalidToken.into()) } else { Ok(header) }
+}
+
 /// Why a token was refused, as a client may know it.
-pub(super) fn refusal(error: &jsonwebtoken::errors::Error) -> Problem {
+pub(super) fn refusal(error: &Error) -> Problem {
     match error.kind() {
         ErrorKind::ExpiredSignature => expired(),
         _ => invalid(),

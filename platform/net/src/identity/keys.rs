@@ -20,7 +20,7 @@ use ed25519_dalek::{
     },
 };
 use hmac::{Hmac, Mac};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, decode, decode_header, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, decode, encode};
 use sha2::{Digest, Sha256};
 
 use super::{Principal, Proved, claims, claims::Claims, invalid};
@@ -142,7 +142,7 @@ impl Keys {
 
     /// As [`Self::check`], and for how long.
     pub(crate) fn prove(&self, token: &str) -> Result<Proved, Problem> {
-        let header = decode_header(token).map_err(|_| invalid())?;
+        let header = claims::header(token).map_err(|_| invalid())?;
         let key = header.kid.and_then(|id| self.find(&id)).ok_or_else(invalid)?;
         let validation = claims::validation(Algorithm::EdDSA, ISSUER, AUDIENCE);
         let token = decode::<Claims>(token, &key, &validation).map_err(|error| claims::refusal(&error))?;

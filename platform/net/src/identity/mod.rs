@@ -20,7 +20,7 @@ use banyan_kernel::{Actor, CustomerId, Role, Timestamp};
 
 use crate::Problem;
 
-pub(crate) use claims::validation;
+pub(crate) use claims::{header, validation};
 pub(crate) use keys::{Key, id_of_public_key};
 pub use keys::{Keys, TokenError};
 pub use limits::{Limits, RatePerSecond};

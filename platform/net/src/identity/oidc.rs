@@ -12,7 +12,7 @@ use std::{
 
 use banyan_kernel::Role;
 use jsonwebtoken::{
-    Algorithm, DecodingKey, decode, decode_header,
+    Algorithm, DecodingKey, decode,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
 };
 use serde::Deserialize;
@@ -92,7 +92,7 @@ impl Oidc {
 
     /// Who `token` belongs to. Everybody's id is derived from issuer and subject; roles other than `customer` are the issuer's to give.
     pub(super) async fn check(self: &Arc<Self>, token: &str) -> Result<Proved, Problem> {
-        let header = decode_header(token).map_err(|_| invalid())?;
+        let header = claims::header(token).map_err(|_| invalid())?;
         let id = header.kid.ok_or_else(invalid)?;
         let (algorithm, key) = self.key(&id).await.ok_or_else(invalid)?;
         let OidcConfig { issuer, audience, .. } = &self.config;

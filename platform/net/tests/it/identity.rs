@@ -16,7 +16,7 @@ use banyan_net::{
     Identity, Keys, Principal, identify,
     identity::{Limits, Oidc, OidcConfig, RatePerSecond},
 };
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, dangerous::insecure_decode, encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -131,6 +131,27 @@ async fn nobody_comes_from_outside_as_the_shop_itself() {
         (Role::Staff, &"x".repeat(129)),
     ] {
         assert!(keys.check(&mint(role, id)).is_err(), "{role:?} {id}");
+    }
+}
+
+/// What a token says must be understood, and nobody here understands, makes it one that counts for nothing (RFC 7515, section 4.1.11).
+#[tokio::test]
+async fn a_token_that_says_what_must_be_understood_is_refused() {
+    let (folder, issuer) = (tempfile::tempdir().expect("a folder"), Issuer::open().await);
+    let address = serve(issuer.identity(&folder)).await;
+    let path = folder.path().join("token-key.pem");
+    let own = customer(&Keys::open(&path).expect("keys"));
+    let pem = std::fs::read(path).expect("the key");
+    let sign = EncodingKey::from_ed_pem(&pem).expect("a key");
+    for (token, key) in [(own, &sign), (issuer.token(|_| ()), &issuer.key.1)] {
+        let said = insecure_decode::<Value>(&token).expect("a token");
+        let again = |header: &Header| encode(header, &said.claims, key).expect("a token");
+        assert_eq!(ask(address, &again(&said.header)).await.0, 200, "signed again it is as good");
+        for names in [&["exp"][..], &["b64"], &[]] {
+            let crit = Some(names.iter().map(|name| (*name).to_owned()).collect());
+            let token = again(&Header { crit, ..said.header.clone() });
+            assert_eq!(ask(address, &token).await, (401, "/problems/token_invalid".to_owned()), "{names:?}");
+        }
     }
 }
 
