@@ -25,8 +25,9 @@ const SECRETS: [&str; 4] =
     ["BANYAN_GATEWAY_SECRET", "BANYAN_CARRIER_SECRET", "BANYAN_CONTROL_TOKEN", "BANYAN_WEBHOOK_SECRETS"];
 /// What is shown of a secret.
 const MASKED: &str = "(secret)";
-/// Read by other commands.
-const OTHER_VARIABLES: [&str; 2] = ["BANYAN_WEBHOOK_SECRET", "BANYAN_TOKEN"];
+/// Read by the commands that ask a shop, in whose terminal one may be started too. What `sandbox` alone reads (`BANYAN_WEBHOOK_SECRET`) is not
+/// among them: for a shop it is a slip of the pen.
+const CLIENTS_VARIABLE: &str = "BANYAN_TOKEN";
 /// What tests and the lab are told: known, and nobody's guess.
 const TESTS_VARIABLES: [&str; 8] = [
     "BANYAN_BIN",
@@ -306,7 +307,7 @@ fn variables() -> Vec<String> {
     let everywhere =
         command.get_subcommands().flat_map(Command::get_arguments).chain(command.get_arguments());
     let named = everywhere.filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
-    let others = SECRETS.into_iter().chain(OTHER_VARIABLES).chain(TESTS_VARIABLES);
+    let others = SECRETS.into_iter().chain([CLIENTS_VARIABLE]).chain(TESTS_VARIABLES);
     named.chain(others.map(str::to_owned)).collect()
 }
 

@@ -225,6 +225,7 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
         (&[("BANYAN_MAIL_FROM", "nonsense")], 1, "BANYAN_MAIL_FROM: "),
         (&[("BANYAN_WEBHOOK_SECRETS", ",")], 1, "BANYAN_WEBHOOK_SECRETS"),
         (&[("BANYAN_WEBHOOK_SECRETS", "whsec_a,,whsec_b")], 1, "BANYAN_WEBHOOK_SECRETS"),
+        (&[("BANYAN_WEBHOOK_SECRET", "whsec_a")], 2, "did you mean BANYAN_WEBHOOK_SECRETS?"),
         (&[("BANYAN_CARRIER_SECRET", "s")], 1, "BANYAN_CARRIER_URL"),
         (&[("BANYAN_POOL", "many")], 2, "for 'BANYAN_POOL'"),
         (&[("BANYAN_BINS", "x")], 2, "there is no variable BANYAN_BINS"),
