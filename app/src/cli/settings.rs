@@ -101,12 +101,11 @@ impl File {
             args.iter().filter_map(|arg| arg.to_str()).any(|arg| arg == flag || arg.starts_with(&with_value))
         };
         // The longest first: one name may begin another.
-        let mut keys = keys();
-        keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
-        keys.iter().filter(|key| !said(key)).fold(refusal.to_owned(), |text, key| {
-            let variable = variable_of(key);
-            if std::env::var_os(&variable).is_some() {
-                renamed(&text, key, &variable)
+        let mut all = with_variables();
+        all.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));
+        all.iter().filter(|(key, _)| !said(key)).fold(refusal.to_owned(), |text, (key, variable)| {
+            if std::env::var_os(variable).is_some() {
+                renamed(&text, key, variable)
             } else if self.values.contains_key(key) {
                 renamed(&text, key, &format!("{key} in {}", self.path.display()))
             } else {
@@ -267,6 +266,14 @@ fn settings(serve: &Command) -> impl Iterator<Item = &Arg> {
 
 fn key(arg: &Arg) -> String {
     arg.get_long().unwrap_or_default().to_owned()
+}
+
+/// All that a variable can say: what `serve` can be told, and what every command can. With that variable.
+fn with_variables() -> Vec<(String, String)> {
+    let command = Cli::command();
+    let of_serve = command.find_subcommand("serve").into_iter().flat_map(settings);
+    let all = of_serve.chain(command.get_arguments());
+    all.filter_map(|arg| Some((key(arg), arg.get_env()?.to_string_lossy().into_owned()))).collect()
 }
 
 fn keys() -> Vec<String> {

@@ -41,7 +41,7 @@ async fn each_wrong_argument_is_one_line() {
         (&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"], 1, "in use"),
         (&["serve", "--admin-listen", "0.0.0.0:0"], 1, "loopback"),
         (&["reset", "--yes"], 1, "in use"),
-        (&["audit", "--log", "inof"], 2, "inof is no level"),
+        (&["audit", "--log", "inof"], 2, "for '--log <FILTER>': inof is no level"),
     ];
     for (arguments, code, words) in cases {
         check(&shop.banyan(arguments), *code, words);
@@ -238,13 +238,18 @@ fn what_serve_could_not_use_is_refused_by_config_as_well() {
             "BANYAN_SANDBOX_FAULTS",
         ),
         (&[("BANYAN_ADMIN_LISTEN", "0.0.0.0:1")], 1, "loopback"),
-        (&[("BANYAN_LOG", "loud")], 2, "loud is no level"),
+        (&[("BANYAN_LOG", "loud")], 2, "for 'BANYAN_LOG': loud is no level"),
+        (&[("BANYAN_LOG_JSON", "perhaps")], 2, "for 'BANYAN_LOG_JSON'"),
     ] {
         // An address that nobody has: what is not refused ends there, in other words.
         check(&run(&["serve", "--listen", "192.0.2.1:1"], variables), code, words);
         let output = run(&CONFIG, variables);
         check(&output, output.status.code().filter(|code| *code != 0).expect("it is refused"), words);
     }
+    // A command that asks a shop reads them as well; what was typed is named as it was typed.
+    let loud: &[(&str, &str)] = &[("BANYAN_LOG", "loud")];
+    check(&run(&["audit"], loud), 2, "for 'BANYAN_LOG': loud is no level");
+    check(&run(&["audit", "--log", "inof"], loud), 2, "for '--log <FILTER>': inof is no level");
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing was started");
 }
 
