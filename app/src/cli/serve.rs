@@ -10,10 +10,10 @@ use banyan_net::{
     port::Callers,
 };
 use banyan_sandbox::{Profile, ProfileError};
-use banyan_store::sqlx::postgres::PgConnectOptions;
+use banyan_store::{password_of, sqlx::postgres::PgConnectOptions};
 use clap::Args;
 
-use super::{Common, settings::has_password};
+use super::Common;
 use crate::{
     compose::{self, Swap},
     config::{Config, Elsewhere, MailConfig, Outside, Rates, ServicePort},
@@ -166,7 +166,7 @@ impl ServeArgs {
         }
         let database = self.database_url.as_deref().map(database).transpose()?;
         let said_openly = std::env::var("DATABASE_URL").ok() != self.database_url;
-        if said_openly && self.database_url.as_deref().is_some_and(has_password) {
+        if said_openly && self.database_url.as_deref().and_then(password_of).is_some() {
             return Err("a password on the command line is everybody's: set DATABASE_URL".to_owned());
         }
         let (database, database_password) = database.map_or((None, String::new()), |(d, p)| (Some(d), p));
@@ -291,7 +291,7 @@ fn database(url: &str) -> Result<(PgConnectOptions, String), String> {
         return Err(wrong(&"it begins with postgres://"));
     }
     let options = url.parse().map_err(|error: banyan_store::sqlx::Error| wrong(&error))?;
-    Ok((options, password_of(url)))
+    Ok((options, password_of(url).unwrap_or_default().to_owned()))
 }
 
 /// An address by HTTP. It is not repeated when it is none: there may be a password in it.
@@ -305,13 +305,6 @@ fn address(name: &str, text: &str) -> Result<reqwest::Url, String> {
 
 fn fault_profile(text: &str) -> Result<String, ProfileError> {
     text.parse::<Profile>().map(|_| text.to_owned())
-}
-
-/// The password of a URL, as it stands between the first colon and the last at sign; empty if there is none.
-pub(super) fn password_of(url: &str) -> String {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.split_once(':').map_or(String::new(), |(_, password)| password.to_owned())
 }
 
 pub(super) async fn serve(common: &Common, args: ServeArgs, swap: Swap) -> Result<ExitCode, String> {

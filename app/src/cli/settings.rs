@@ -4,13 +4,11 @@
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::ExitCode};
 
 use banyan_host::trace_variables;
+use banyan_store::password_of;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, parser::ValueSource};
 use serde_json::json;
 
-use super::{
-    Cli, Common,
-    serve::{ServeArgs, password_of},
-};
+use super::{Cli, Common, serve::ServeArgs};
 use crate::config::default_data_dir;
 
 /// In the data folder, unless `--config` names another.
@@ -83,7 +81,7 @@ impl File {
             if !known.contains(key) {
                 return Err(refused(format!("there is no setting {key}{}", nearest(key, &known))));
             }
-            if has_password(value) {
+            if password_of(value).is_some() {
                 let variable = variable_of(key);
                 return Err(refused(format!(
                     "{key} has a password in it, and secrets come from the environment alone: set {variable}"
@@ -217,7 +215,7 @@ fn row(arg: &Arg, given: &ArgMatches, file: &File) -> Row {
     let raw = given.get_raw(id).and_then(|mut values| values.next()).and_then(|value| value.to_str());
     let value = match raw {
         // An address may hold a password.
-        Some(value) if arg.is_hide_env_values_set() || has_password(value) => MASKED.to_owned(),
+        Some(value) if arg.is_hide_env_values_set() || password_of(value).is_some() => MASKED.to_owned(),
         Some(value) => value.to_owned(),
         None => String::new(),
     };
@@ -301,12 +299,6 @@ fn renamed(text: &str, key: &str, name: &str) -> String {
         let value = rest.strip_prefix(" <").and_then(|rest| Some(rest.split_once('>')?.1));
         said + name + value.unwrap_or(rest)
     })
-}
-
-/// Of an address, in the place for it or among what follows it.
-pub(super) fn has_password(value: &str) -> bool {
-    let query = value.split_once('?').map_or("", |(_, query)| query);
-    !password_of(value).is_empty() || query.split('&').any(|pair| pair.starts_with("password="))
 }
 
 fn variables() -> Vec<String> {

@@ -280,7 +280,15 @@ fn a_wrong_value_is_named_where_it_was_said_and_a_secret_in_the_file_is_refused(
     }
     let on_the_command_line = run("", &["serve", "--pool", "many"]);
     check(&on_the_command_line, 2, "--pool");
-    check(&run("", &["serve", "--database-url", "postgres://u:secret@h/d"]), 1, "set DATABASE_URL");
+    for (argument, address) in [
+        ("--database-url", "postgres://u:secret@h/d"),
+        ("--database-url", "postgres://h/d?user=u&password=secret"),
+        ("--smtp-url", "smtps://u:secret@h"),
+    ] {
+        let refused = run("", &["serve", "--mail-from", "a@b.example", argument, address]);
+        check(&refused, 1, "a password on the command line is everybody's");
+        assert!(!String::from_utf8_lossy(&refused.stderr).contains("secret"), "{refused:?}");
+    }
     let unknown = run_in(folder.path(), &CONFIG, &[("BANYAN_BINS", "x")]);
     assert!(!String::from_utf8_lossy(&unknown.stderr).contains("BANYAN_BIN?"), "{unknown:?}");
 }

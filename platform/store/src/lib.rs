@@ -28,7 +28,7 @@ pub use lock::Locks;
 pub use migrate::{Schema, prepare};
 pub use outbox::{Horizon, Page, Tell, read_outbox, read_subject};
 pub use position::{Carried, Carrier, Place, Position};
-pub use role::{ROLE_SETTINGS, role_of, role_options, role_password};
+pub use role::{ROLE_SETTINGS, password_of, role_of, role_options, role_password};
 pub use signal::Signal;
 pub use slots::{Held, Observation, Ownership, OwnershipConfig, SlotTable};
 pub use sqlx;

@@ -34,6 +34,20 @@ pub fn role_password(administrator: &str, module: &str) -> Option<String> {
     Some(hex::encode(mac.finalize().into_bytes()))
 }
 
+/// The password in an address, as it stands there: in what follows the question mark, which counts before the place between user and
+/// host, as it does for who connects by it.
+#[must_use]
+pub fn password_of(address: &str) -> Option<&str> {
+    let (place, query) = address.split_once('?').unwrap_or((address, ""));
+    let query = query.split('#').next().unwrap_or_default();
+    let named = query.split('&').filter_map(|pair| pair.strip_prefix("password=")).next_back();
+    let authority =
+        place.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    let written = user.split_once(':').map(|(_, password)| password);
+    named.or(written).filter(|password| !password.is_empty())
+}
+
 /// How a module logs in where its administrator does: as its role, with its password if there is one.
 #[must_use]
 pub fn role_options(
@@ -45,5 +59,36 @@ pub fn role_options(
     match role_password(administrator_password, module) {
         Some(password) => options.password(&password),
         None => options,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_found_wherever_it_stands_in_an_address() {
+        for (address, password) in [
+            ("postgres://me:a:b@h/d", Some("a:b")),
+            ("postgres://me:a@b@h/d?x=1", Some("a@b")),
+            ("postgres://h/d?user=me&password=a", Some("a")),
+            ("postgres://h/d?password=a#rest", Some("a")),
+            ("postgres://me:a@h/d?sslmode=prefer&password=b", Some("b")),
+            ("postgres://h/d?password=a&password=b", Some("b")),
+            ("postgres://me@h/d?no_password=a", None),
+            ("postgres://me:@h/d?password=", None),
+            ("postgres:///d?host=/run/me:a@b", None),
+            ("h:80", None),
+        ] {
+            assert_eq!(password_of(address), password, "{address}");
+            // Who connects by it means the same.
+            let connects = address.parse::<PgConnectOptions>().map(|options| format!("{options:?}"));
+            if let (Ok(connects), Some(password)) = (connects, password) {
+                assert!(
+                    connects.contains(&format!("password: Some(\"{password}\")")),
+                    "{address}: {connects}"
+                );
+            }
+        }
     }
 }

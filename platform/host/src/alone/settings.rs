@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duratio
 
 use banyan_bus::Brokers;
 use banyan_net::port::Callers;
-use banyan_store::sqlx::postgres::PgConnectOptions;
+use banyan_store::{password_of, sqlx::postgres::PgConnectOptions};
 
 use crate::{LogFilter, LogFormat};
 
@@ -46,7 +46,7 @@ impl Settings {
             listen: parsed("BANYAN_LISTEN", &needed("BANYAN_LISTEN")?)?,
             admin_listen,
             database: database(&url)?,
-            password: password_of(&url),
+            password: password_of(&url).unwrap_or_default().to_owned(),
             brokers: brokers(&variable, &needed("BANYAN_KAFKA")?)?,
             service_key: variable("BANYAN_SERVICE_KEY").map(PathBuf::from),
             callers: callers(name, &needed("BANYAN_CALLERS")?)?,
@@ -88,13 +88,6 @@ fn brokers(variable: &Variable, addresses: &str) -> Result<Brokers, String> {
     brokers.map_err(|why| format!("BANYAN_KAFKA, BANYAN_KAFKA_PREFIX: {why}"))
 }
 
-/// As it stands between the first colon and the last at sign; empty if there is none.
-fn password_of(url: &str) -> String {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.split_once(':').map_or(String::new(), |(_, password)| password.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +119,8 @@ mod tests {
         };
         let settings = read("", None).expect("all is there");
         assert_eq!((settings.pool, settings.password.as_str()), (8, "secret"));
+        let named = read("DATABASE_URL", Some("postgres://localhost/shop?user=me&password=hidden"));
+        assert_eq!(named.expect("an address").password, "hidden");
         for (name, _) in &all {
             assert_eq!(read(name, None).err(), Some(format!("set {name}")));
         }
