@@ -126,7 +126,10 @@ pub struct Api {
     info(
         title = "Banyan",
         description = "A shop you can take apart while it is open: the public API. Its examples are of a shop with the sample in it \
-            (`banyan run`): with its tokens, each request works as it stands, once."
+            (`banyan run`): with its tokens, each request works as it stands, once.\n\nWhat goes wrong is told as a problem (RFC 9457). \
+            Without a body are only the answers to what is no request yet: 400 to bytes that are not HTTP or contradict themselves, \
+            such as two different `Content-Length`, and 431 to a head beyond 100 headers or some 32 KiB, of which no more is read; the connection ends there. \
+            A head of more than 64 headers or 24 KiB has 431 with a problem, `/problems/head_too_large`, whatever was asked."
     ),
     servers((url = "/", description = "The shop that serves this document.")),
     modifiers(&Bearer),

@@ -5,6 +5,9 @@ use std::{io, net::SocketAddr, pin::pin, time::Duration};
 use axum::{
     Router,
     extract::{ConnectInfo, Request},
+    http::StatusCode,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
 };
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -19,7 +22,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
-use crate::under_way::UnderWay;
+use crate::{Problem, under_way::UnderWay};
 
 /// The limits of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +42,16 @@ impl Default for ServerLimits {
     }
 }
 
-/// More headers than any client needs; hyper answers 431 beyond.
+/// More headers than any client needs.
 const HEADERS_MAX: usize = 64;
-/// Of a request's head.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Of a request's head: more than any client needs.
+const HEAD_BYTES_MAX: usize = 24 * 1024;
+/// What stands around a header's name and value: `: ` and the end of the line.
+const AROUND_BYTES: usize = 4;
+/// Beyond these, the second roughly, nothing is read any more, and hyper answers 431 without a body: who sends so much is no client that
+/// goes a little too far.
+const HEADERS_READ_MAX: usize = 100;
+const HEAD_BYTES_READ_MAX: usize = 32 * 1024;
 /// When a connection cannot be accepted, what helps is that others end.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// When the shop stops: for the last bytes of an answer that was given, and for a head of which only these were missing.
@@ -60,6 +69,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     listener.local_addr()?;
+    let router = router.layer(from_fn(bounded_head));
     let room = std::sync::Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     loop {
@@ -124,6 +134,18 @@ async fn serve_one(
     }
 }
 
+/// Says in our own words what hyper would say in none.
+async fn bounded_head(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND_BYTES);
+    let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if headers.len() <= HEADERS_MAX && bytes.sum::<usize>() + path <= HEAD_BYTES_MAX {
+        return next.run(request).await;
+    }
+    let most = format!("a request's head has at most {HEADERS_MAX} headers and {HEAD_BYTES_MAX} bytes");
+    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", most).into_response()
+}
+
 async fn accept(
     listener: &TcpListener,
     room: &std::sync::Arc<Semaphore>,
@@ -142,7 +164,7 @@ fn connection<S>(
     limits: ServerLimits,
 ) -> http1::Connection<Io, TowerToHyperService<S>>
 where
-    S: Service<Request<hyper::body::Incoming>, Response = axum::response::Response> + Clone,
+    S: Service<Request<hyper::body::Incoming>, Response = Response> + Clone,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut stream = TimeoutStream::new(stream);
@@ -150,7 +172,7 @@ where
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_READ_MAX)
+        .max_buf_size(HEAD_BYTES_READ_MAX)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service))
 }

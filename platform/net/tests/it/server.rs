@@ -88,6 +88,46 @@ async fn who_takes_nothing_of_a_long_answer_is_cut() {
     answers(address).await;
 }
 
+/// What is asked with a connection of its own, to its end.
+async fn told(address: SocketAddr, head: &str) -> String {
+    let mut stream = connect(address).await;
+    // Who has read enough may hang up before all is sent.
+    let _ = stream
+        .write_all(format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n").as_bytes())
+        .await;
+    String::from_utf8_lossy(&to_the_end(&mut stream).await).into_owned()
+}
+
+/// A head that goes too far is answered as everything is; nobody's words but hyper's are for what is no request at all.
+#[tokio::test]
+async fn a_head_that_is_too_large_is_a_problem_and_what_is_no_request_is_answered_without_a_body() {
+    let (address, _stop) = open(ServerLimits::default()).await;
+    // Beside the two that each has.
+    let headers = |n: usize| (2..n).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
+    let long = |n: usize| format!("x: {}\r\n", "y".repeat(n));
+    for fits in [headers(64), long(24_000)] {
+        let told = told(address, &fits).await;
+        assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    }
+    for too_large in [headers(65), headers(100), long(25_000), long(31_000)] {
+        let told = told(address, &too_large).await;
+        assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+        assert!(told.contains("content-type: application/problem+json"), "{told}");
+        assert!(told.contains(r#""type":"/problems/head_too_large""#), "{told}");
+    }
+    for (status, no_request) in [
+        (431, headers(101)),
+        (400, "Content-Length: 1\r\nContent-Length: 2\r\n".to_owned()),
+        (400, "Content-Length: one\r\n".to_owned()),
+        (400, "no header\r\n".to_owned()),
+    ] {
+        let told = told(address, &no_request).await;
+        assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{no_request:.40}: {told}");
+        assert!(told.ends_with("\r\n\r\n"), "without a body: {told}");
+    }
+    answers(address).await;
+}
+
 /// Those who are too many wait; they are served when others end.
 #[tokio::test]
 async fn connections_are_bounded_and_the_next_one_is_served_when_one_ends() {
