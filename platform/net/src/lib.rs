@@ -1,4 +1,4 @@
-//! The HTTP edge: who asks, problems, webhooks, the listener; the page of calls to other processes; and the HTTP form of a port.
+//! The HTTP edge: who asks, problems, webhooks, the listener; the page of calls to other processes; the HTTP form of a port; and the route between it and a module that is here.
 
 pub mod call;
 mod client;
@@ -7,6 +7,7 @@ mod measure;
 pub mod outbound;
 pub mod port;
 pub mod problem;
+pub mod route;
 pub mod server;
 mod under_way;
 pub mod webhook;

@@ -4,6 +4,7 @@
 mod ask;
 mod cached;
 mod questions;
+mod routed;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use catalog_api::{Catalog, ListProducts, NAME, Unavailable};
 pub use ask::HttpCatalog;
 pub use cached::{CachedCatalog, ProductCache};
 use questions::{AboutSkus, Changed, Nothing, Put, Retired};
+pub use routed::RoutedCatalog;
 
 /// A catalogue of ten thousand products is put in one commit.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;

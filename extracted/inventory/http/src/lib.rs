@@ -3,6 +3,7 @@
 
 mod ask;
 mod questions;
+mod routed;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use inventory_api::{Inventory, NAME, StockFacts, StockKeeping};
 
 pub use ask::HttpInventory;
 use questions::{AboutSkus, AtLeast, Facts, Finding, Movements, Nothing, Placed, Receipts};
+pub use routed::RoutedInventory;
 
 /// Whatever implements the contract.
 #[derive(Clone)]

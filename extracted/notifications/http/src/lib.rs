@@ -3,6 +3,7 @@
 
 mod ask;
 mod questions;
+mod routed;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use notifications_api::{MailFacts, NAME, Notifications};
 
 pub use ask::HttpNotifications;
 use questions::{Facts, Mailbox, Nothing, OfCustomer, OfMail, Reached};
+pub use routed::RoutedNotifications;
 
 /// Whatever implements the contract.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 
 mod ask;
 mod questions;
+mod routed;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use questions::{
     After, Cancel, Facts, Listing, ListingPage, Nothing, OfOrder, OfOrders, PageEnd, Resolve, SalesListing,
     SalesListingPage, Viewed, Wishes,
 };
+pub use routed::RoutedOrders;
 
 /// Whatever implements the contract.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 
 mod ask;
 mod questions;
+mod routed;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use payments_api::{GatewayEvents, NAME, PaymentFacts, Payments, Refunds};
 
 pub use ask::HttpPayments;
 use questions::{Event, Facts, Nothing, OfOrder};
+pub use routed::RoutedPayments;
 
 /// Whatever implements the contract.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 
 mod ask;
 mod questions;
+mod routed;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use shipping_api::{NAME, Parcels, QuoteParcel, ShipmentFacts, Shipping};
 
 pub use ask::HttpShipping;
 use questions::{Facts, OfOrder};
+pub use routed::RoutedShipping;
 
 /// Whatever implements the contract.
 #[derive(Clone)]

@@ -3,12 +3,15 @@
 use std::{path::Path, sync::Arc};
 
 use banyan_kernel::Answer;
-use banyan_net::port::testing::{Database, Wire, agreed};
+use banyan_net::{
+    port::testing::{Database, Wire, agreed},
+    route::{Side, testing::alternating},
+};
 use catalog_api::{
     Catalog, NAME, Unavailable,
     testing::{FakeCatalog, conformance, sku, staff, wish, wishes},
 };
-use catalog_http::{CachedCatalog, HttpCatalog, port};
+use catalog_http::{CachedCatalog, HttpCatalog, RoutedCatalog, port};
 
 #[tokio::test]
 async fn a_catalogue_by_http_conforms_and_says_when_it_cannot_be_asked() {
@@ -18,6 +21,18 @@ async fn a_catalogue_by_http_conforms_and_says_when_it_cannot_be_asked() {
     let stranger = HttpCatalog(wire.client_as(wire.key.credential("payments")));
     let said = stranger.products(vec![sku("A")]).await;
     assert!(matches!(&said, Err(Unavailable(why)) if why.contains("does not let us in")), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_catalogue_by_a_route_that_splits_what_it_is_asked_conforms() {
+    let fake: Arc<dyn Catalog> = Arc::new(FakeCatalog::new());
+    let wire = Wire::serve(NAME, port(), fake.clone(), Arc::new(Database("1/2/catalog/1"))).await;
+    let (route, gauge) = alternating(NAME, fake, Arc::new(HttpCatalog(wire.client())));
+    conformance(&RoutedCatalog(route)).await;
+    assert_eq!(gauge.differences(), []);
+    for side in [Side::Here, Side::There] {
+        assert!(gauge.counts(side).items > 0, "{side:?} was asked nothing");
+    }
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{Clock, Envelope, Json, ManualClock, OrderId, SLOTS, event_id};
-use banyan_net::port::testing::Wire;
+use banyan_net::{
+    port::testing::Wire,
+    route::{Gauge, testing::alternating},
+};
 use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use inventory_api::{
@@ -13,11 +16,13 @@ use inventory_api::{
     testing::{UnderTest, context},
 };
 use inventory_core::{ExpiryReconciler, OrdersConsumer, schema};
-use inventory_http::{HttpInventory, Served, port};
+use inventory_http::{HttpInventory, RoutedInventory, Served, port};
 
 /// Everything a test needs.
 pub struct World {
     pub client: HttpInventory,
+    /// Whom the suite asks: the client, unless told.
+    pub asked: Served,
     pub wire: Wire,
     pub store: Store,
     clock: Arc<ManualClock>,
@@ -38,15 +43,24 @@ impl World {
         let store = Store::new(database.options(&role_of(NAME)), NAME, 8, clock.clone());
         let served = swap(Served::by(inventory_core::Inventory::new(store.clone())));
         let wire = Wire::serve(NAME, port(), served, Arc::new(store.clone())).await;
-        let client = HttpInventory(wire.client().sharing(Arc::new(store.clone())));
-        Self { client, wire, store, clock, _database: database }
+        let client = || HttpInventory(wire.client().sharing(Arc::new(store.clone())));
+        let (client, asked) = (client(), Served::by(Arc::new(client())));
+        Self { client, asked, wire, store, clock, _database: database }
+    }
+
+    /// Asked on both sides in turn.
+    pub async fn routed() -> (Self, Arc<Gauge>) {
+        let world = Self::new().await;
+        let here = Served::by(inventory_core::Inventory::new(world.store.clone()));
+        let (route, gauge) = alternating(NAME, here, world.asked.clone());
+        (Self { asked: Served::by(Arc::new(RoutedInventory(route))), ..world }, gauge)
     }
 }
 
 #[async_trait]
 impl UnderTest for World {
     fn port(&self) -> &dyn Inventory {
-        &self.client
+        &*self.asked.inventory
     }
 
     fn clock(&self) -> &ManualClock {

@@ -5,7 +5,10 @@ mod world;
 use std::{path::Path, sync::Arc};
 
 use banyan_kernel::Answer;
-use banyan_net::port::testing::{CALLER, Database, agreed, key};
+use banyan_net::{
+    port::testing::{CALLER, Database, agreed, key},
+    route::Side,
+};
 use banyan_store::sqlx;
 use notifications_api::{
     NAME, Notifications,
@@ -18,6 +21,16 @@ use crate::world::World;
 #[tokio::test]
 async fn notifications_by_http_conform() {
     conformance(&World::new().await).await;
+}
+
+#[tokio::test]
+async fn notifications_by_a_route_that_splits_what_it_is_asked_conform() {
+    let (world, gauge) = World::routed().await;
+    conformance(&world).await;
+    assert_eq!(gauge.differences(), []);
+    for side in [Side::Here, Side::There] {
+        assert!(gauge.counts(side).items > 0, "{side:?} was asked nothing");
+    }
 }
 
 const CONTACTS: &str = "select count(*) from contact";

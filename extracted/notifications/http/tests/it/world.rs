@@ -5,18 +5,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{CustomerId, Envelope, ManualClock, Money, OrderId, Timestamp, TraceParent, event_id};
-use banyan_net::port::testing::Wire;
+use banyan_net::{
+    port::testing::Wire,
+    route::{Gauge, testing::alternating},
+};
 use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use notifications_api::{MailFacts, NAME, Notifications, testing::UnderTest};
 use notifications_core::{OrdersConsumer, schema};
-use notifications_http::{HttpNotifications, Served, port};
+use notifications_http::{HttpNotifications, RoutedNotifications, Served, port};
 use orders_api::{OrderCreated, OrderShipped};
 use serde::Serialize;
 
 /// Everything a test needs.
 pub struct World {
     pub client: HttpNotifications,
+    /// Whom the suite asks: the client, unless told.
+    pub asked: Served,
     pub wire: Wire,
     pub store: Store,
     _database: TestDatabase,
@@ -31,8 +36,17 @@ impl World {
         let store = Store::new(database.options(&role_of(NAME)), NAME, 8, clock);
         let served = Served::by(notifications_core::Notifications::new(store.clone()));
         let wire = Wire::serve(NAME, port(), served, Arc::new(store.clone())).await;
-        let client = HttpNotifications(wire.client().sharing(Arc::new(store.clone())));
-        Self { client, wire, store, _database: database }
+        let client = || HttpNotifications(wire.client().sharing(Arc::new(store.clone())));
+        let (client, asked) = (client(), Served::by(Arc::new(client())));
+        Self { client, asked, wire, store, _database: database }
+    }
+
+    /// Asked on both sides in turn.
+    pub async fn routed() -> (Self, Arc<Gauge>) {
+        let world = Self::new().await;
+        let here = Served::by(notifications_core::Notifications::new(world.store.clone()));
+        let (route, gauge) = alternating(NAME, here, world.asked.clone());
+        (Self { asked: Served::by(Arc::new(RoutedNotifications(route))), ..world }, gauge)
     }
 
     async fn hear(&self, event: Envelope) {
@@ -63,11 +77,11 @@ fn event(order: OrderId, sequence: i64, kind: &str, time: Timestamp, data: &impl
 #[async_trait]
 impl UnderTest for World {
     fn port(&self) -> &dyn Notifications {
-        &self.client
+        &*self.asked.notifications
     }
 
     fn facts(&self) -> &dyn MailFacts {
-        &self.client
+        &*self.asked.facts
     }
 
     async fn accepted(&self, order: OrderId, customer: CustomerId, at: Timestamp) {

@@ -13,18 +13,21 @@ use banyan_net::{
         PortClient,
         testing::{CALLER, Database, Wire, agreed, key},
     },
+    route::{Gauge, Side, testing::alternating},
 };
 use banyan_store::sqlx;
 use orders_api::{
     ListOrders, NAME, OrderFacts, Orders, refusals,
     testing::{UnderTest, conformance, context, order, wish},
 };
-use orders_http::{HttpOrders, Served, port};
+use orders_http::{HttpOrders, RoutedOrders, Served, port};
 
 use crate::real::Real;
 
 struct World {
     client: HttpOrders,
+    /// Whom the suite asks: the client, unless told.
+    asked: Served,
     wire: Wire,
     real: Real,
 }
@@ -34,19 +37,27 @@ impl World {
         let real = Real::new().await;
         let database = Arc::new(real.store.clone());
         let wire = Wire::serve(NAME, port(), Served::by(real.orders.clone()), database.clone()).await;
-        let client = HttpOrders(wire.client().sharing(database));
-        Self { client, wire, real }
+        let client = || HttpOrders(wire.client().sharing(database.clone()));
+        let (client, asked) = (client(), Served::by(Arc::new(client())));
+        Self { client, asked, wire, real }
+    }
+
+    /// Asked on both sides in turn.
+    async fn routed() -> (Self, Arc<Gauge>) {
+        let world = Self::new().await;
+        let (route, gauge) = alternating(NAME, Served::by(world.real.orders.clone()), world.asked.clone());
+        (Self { asked: Served::by(Arc::new(RoutedOrders(route))), ..world }, gauge)
     }
 }
 
 #[async_trait]
 impl UnderTest for World {
     fn port(&self) -> &dyn Orders {
-        &self.client
+        &*self.asked.orders
     }
 
     fn facts(&self) -> &dyn OrderFacts {
-        &self.client
+        &*self.asked.facts
     }
 
     fn clock(&self) -> &ManualClock {
@@ -69,6 +80,16 @@ impl UnderTest for World {
 #[tokio::test]
 async fn orders_by_http_conform() {
     conformance(&World::new().await).await;
+}
+
+#[tokio::test]
+async fn orders_by_a_route_that_splits_what_it_is_asked_conform() {
+    let (world, gauge) = World::routed().await;
+    conformance(&world).await;
+    assert_eq!(gauge.differences(), []);
+    for side in [Side::Here, Side::There] {
+        assert!(gauge.counts(side).items > 0, "{side:?} was asked nothing");
+    }
 }
 
 /// With the bounds that a shop calls a module with: a module that waited as long as its caller does would be called away.

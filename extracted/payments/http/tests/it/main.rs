@@ -4,12 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Json, Money, OrderId};
-use banyan_net::port::testing::{Database, Wire, agreed};
+use banyan_net::{
+    port::testing::{Database, Wire, agreed},
+    route::{Gauge, Side, testing::alternating},
+};
 use payments_api::{
     GatewayEvents, Heard, LedgerViolation, NAME, PaymentFact, PaymentFacts, Payments, Refunds,
     testing::{FakePayments, UnderTest, conformance, order},
 };
-use payments_http::{HttpPayments, Served, port};
+use payments_http::{HttpPayments, RoutedPayments, Served, port};
 
 /// Hears everything, and says what a gateway would be told.
 struct Hears;
@@ -67,26 +70,39 @@ impl PaymentFacts for Tells {
 struct World {
     fake: Arc<FakePayments>,
     client: HttpPayments,
+    /// Whom the suite asks: the client, unless told.
+    asked: Served,
     _wire: Wire,
+}
+
+fn served(fake: &Arc<FakePayments>) -> Served {
+    let (events, facts) = (Arc::new(Hears), Arc::new(Tells));
+    Served { payments: fake.clone(), refunds: fake.clone(), events, facts }
 }
 
 async fn world() -> World {
     let fake = Arc::new(FakePayments::default());
-    let (events, facts) = (Arc::new(Hears), Arc::new(Tells));
-    let served = Served { payments: fake.clone(), refunds: fake.clone(), events, facts };
-    let wire = Wire::serve(NAME, port(), served, Arc::new(Database("1/2/payments/1"))).await;
-    let client = HttpPayments(wire.client().sharing(Arc::new(Database("1/2/payments/1"))));
-    World { fake, client, _wire: wire }
+    let wire = Wire::serve(NAME, port(), served(&fake), Arc::new(Database("1/2/payments/1"))).await;
+    let client = || HttpPayments(wire.client().sharing(Arc::new(Database("1/2/payments/1"))));
+    let (client, asked) = (client(), Served::by(Arc::new(client())));
+    World { fake, client, asked, _wire: wire }
+}
+
+/// Asked on both sides in turn.
+async fn routed() -> (World, Arc<Gauge>) {
+    let world = world().await;
+    let (route, gauge) = alternating(NAME, served(&world.fake), world.asked.clone());
+    (World { asked: Served::by(Arc::new(RoutedPayments(route))), ..world }, gauge)
 }
 
 #[async_trait]
 impl UnderTest for World {
     fn port(&self) -> &dyn Payments {
-        &self.client
+        &*self.asked.payments
     }
 
     fn refunds(&self) -> &dyn Refunds {
-        &self.client
+        &*self.asked.refunds
     }
 
     async fn settle(&self) {}
@@ -116,6 +132,16 @@ async fn what_the_audit_asks_of_payments_is_told_by_http() {
     let garbled = Answer::Broken("garbled".to_owned());
     assert_eq!(world.client.facts(order("mine"), nobody).await, garbled, "what cannot be read is no outage");
     assert_eq!(world.client.violations().await, Answer::Done(vec![violation()]));
+}
+
+#[tokio::test]
+async fn payments_by_a_route_that_splits_what_it_is_asked_conform() {
+    let (world, gauge) = routed().await;
+    conformance(&world).await;
+    assert_eq!(gauge.differences(), []);
+    for side in [Side::Here, Side::There] {
+        assert!(gauge.counts(side).items > 0, "{side:?} was asked nothing");
+    }
 }
 
 #[test]

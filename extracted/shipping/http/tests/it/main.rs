@@ -4,12 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, Currency, ManualClock, OrderId};
-use banyan_net::port::testing::{Database, Wire, agreed};
+use banyan_net::{
+    port::testing::{Database, Wire, agreed},
+    route::{Gauge, Side, testing::alternating},
+};
 use shipping_api::{
     NAME, Parcels, QuoteParcel, QuoteSource, ShipmentFact, ShipmentFacts, Shipping,
     testing::{FakeShipping, UnderTest, conformance, context, order},
 };
-use shipping_http::{HttpShipping, Served, port};
+use shipping_http::{HttpShipping, RoutedShipping, Served, port};
 
 fn fact() -> ShipmentFact {
     ShipmentFact {
@@ -35,26 +38,39 @@ impl ShipmentFacts for Tells {
 struct World {
     fake: Arc<FakeShipping>,
     client: HttpShipping,
+    /// Whom the suite asks: the client, unless told.
+    asked: Served,
     wire: Wire,
+}
+
+fn served(fake: &Arc<FakeShipping>) -> Served {
+    Served { shipping: fake.clone(), parcels: fake.clone(), facts: Arc::new(Tells) }
 }
 
 async fn world() -> World {
     let fake = Arc::new(FakeShipping::default());
-    let served = Served { shipping: fake.clone(), parcels: fake.clone(), facts: Arc::new(Tells) };
-    let wire = Wire::serve(NAME, port(), served, Arc::new(Database("1/2/shipping/1"))).await;
+    let wire = Wire::serve(NAME, port(), served(&fake), Arc::new(Database("1/2/shipping/1"))).await;
     let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
-    let client = HttpShipping { client: wire.client(), clock };
-    World { fake, client, wire }
+    let client = || HttpShipping { client: wire.client(), clock: clock.clone() };
+    let (client, asked) = (client(), Served::by(Arc::new(client())));
+    World { fake, client, asked, wire }
+}
+
+/// Asked on both sides in turn.
+async fn routed() -> (World, Arc<Gauge>) {
+    let world = world().await;
+    let (route, gauge) = alternating(NAME, served(&world.fake), world.asked.clone());
+    (World { asked: Served::by(Arc::new(RoutedShipping(route))), ..world }, gauge)
 }
 
 #[async_trait]
 impl UnderTest for World {
     fn port(&self) -> &dyn Shipping {
-        &self.client
+        &*self.asked.shipping
     }
 
     fn parcels(&self) -> &dyn Parcels {
-        &self.client
+        &*self.asked.parcels
     }
 
     async fn arrive(&self) {
@@ -101,6 +117,16 @@ async fn what_the_audit_asks_of_shipping_is_told_by_http() {
     assert_eq!(world.client.facts(nobody, order("mine")).await, Answer::Done(vec![fact()]));
     let garbled = Answer::Broken("garbled".to_owned());
     assert_eq!(world.client.facts(order("mine"), nobody).await, garbled, "what cannot be read is no outage");
+}
+
+#[tokio::test]
+async fn shipping_by_a_route_that_splits_what_it_is_asked_conforms() {
+    let (world, gauge) = routed().await;
+    conformance(&world).await;
+    assert_eq!(gauge.differences(), []);
+    for side in [Side::Here, Side::There] {
+        assert!(gauge.counts(side).items > 0, "{side:?} was asked nothing");
+    }
 }
 
 #[test]
