@@ -48,11 +48,11 @@ lab: ## The rows that can be lived: make lab, or make lab ROW=C4 [WITHOUT=inbox]
 	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0 || [ $$? -eq 3 ]
 	@target/release/lab $(ROW) $(if $(WITHOUT),--without $(WITHOUT))
 
-services: ## The shop in parts: Kafka, a database per module, six services and their front, until Ctrl-C [COUNT="orders=2 shipping=0"]
+services: ## The shop in parts: Kafka, a database per module, six services and their front, until Ctrl-C [COUNT="orders=2 shipping=0"] [ROUTED=inventory]
 	@sh app/postgres.sh target/release
 	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0
 	@cargo build --release $(ALL_PROGRAMS)
-	@exec target/release/lab services $(COUNT:%=--count %)
+	@exec target/release/lab services $(COUNT:%=--count %) $(ROUTED:%=--routed %)
 
 compose: ## The same in containers, from a bare machine, as root: built, sold through, audited, and taken down again
 	@sh app/compose.sh

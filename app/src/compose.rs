@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use banyan_bus::{Brokers, Bus, Carriage, Consumer, Source, Told, Topics};
 use banyan_host::{Module, Reconciler, operations::Elsewhere};
 use banyan_kernel::Clock;
-use banyan_net::{call::Looked, outbound::Callee, port::PortClient};
+use banyan_net::{call::Looked, outbound::Callee, port::PortClient, route::Switch};
 use banyan_store::{Schema, Signal};
 use catalog_api::Catalog;
 use catalog_http::{CachedCatalog, HttpCatalog, ProductCache};
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     config::{self, MailConfig, Outside},
     faults::{FaultBook, FaultyInventory},
+    routes::Both,
     staff_log,
 };
 
@@ -153,6 +154,8 @@ pub struct Shop {
     pub callees: BTreeMap<&'static str, Looked>,
     /// The processes of those.
     pub elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>,
+    /// The modules that are on both sides, with what is counted of each.
+    pub routes: BTreeMap<&'static str, Arc<Both>>,
     /// What is told here, public and private.
     sources: Vec<Arc<dyn Source>>,
 }
@@ -212,6 +215,20 @@ pub struct There {
     pub answers_again: watch::Receiver<u64>,
     /// For what is answered in their place.
     pub clock: Arc<dyn Clock>,
+    /// The ways to modules that are here as well.
+    pub routed: BTreeMap<&'static str, Routed>,
+    /// Those of them that are composed.
+    pub routes: BTreeMap<&'static str, Arc<Both>>,
+}
+
+/// A module's way elsewhere, beside itself here.
+pub struct Routed {
+    /// Who decides for each item.
+    pub switch: Arc<dyn Switch>,
+    /// The way that items go.
+    pub way: PortClient,
+    /// What is looked at by whoever turns the switch.
+    pub both: Arc<Both>,
 }
 
 impl There {
@@ -219,8 +236,9 @@ impl There {
     #[must_use]
     pub fn nobody(clock: Arc<dyn Clock>) -> Self {
         let (ways, heard, callees) = Default::default();
-        let (processes, answers_again) = (BTreeMap::new(), watch::Sender::new(0).subscribe());
-        Self { ways, heard, callees, processes, answers_again, clock }
+        let (processes, routed, routes) = Default::default();
+        let answers_again = watch::Sender::new(0).subscribe();
+        Self { ways, heard, callees, processes, answers_again, clock, routed, routes }
     }
 }
 
@@ -280,6 +298,7 @@ pub fn compose(
         module.reconcilers.push(saga);
     }
     let (others, callees, elsewhere) = (there.heard, there.callees, there.processes);
+    let routes = there.routes;
     let (bus, topics) = carried(&mut modules, &parts, others.clone(), settings.kafka.as_ref(), instance);
     let Parts { sources, .. } = parts;
     (
@@ -297,6 +316,7 @@ pub fn compose(
             others,
             callees,
             elsewhere,
+            routes,
             sources,
         },
         modules,
@@ -307,7 +327,7 @@ fn catalog(stores: &Stores, there: &mut There) -> Part<Arc<dyn Catalog>> {
     match there.ways.remove(catalog_api::NAME) {
         Some(way) => (Arc::new(HttpCatalog(way)), None),
         #[cfg(feature = "catalog")]
-        None => here::catalog(stores.of(catalog_api::NAME)),
+        None => here::catalog(stores.of(catalog_api::NAME), there),
         #[cfg(not(feature = "catalog"))]
         None => nowhere(stores),
     }
@@ -318,7 +338,7 @@ fn inventory(stores: &Stores, there: &mut There) -> Part<inventory_http::Served>
     match there.ways.remove(inventory_api::NAME) {
         Some(way) => (Served::by(Arc::new(HttpInventory(way))), None),
         #[cfg(feature = "inventory")]
-        None => here::inventory(stores.of(inventory_api::NAME)),
+        None => here::inventory(stores.of(inventory_api::NAME), there),
         #[cfg(not(feature = "inventory"))]
         None => nowhere(stores),
     }
@@ -329,7 +349,7 @@ fn payments(stores: &Stores, there: &mut There, gateway: Callee) -> Part<payment
     match there.ways.remove(payments_api::NAME) {
         Some(way) => (Served::by(Arc::new(HttpPayments(way))), None),
         #[cfg(feature = "payments")]
-        None => here::payments(stores.of(payments_api::NAME), gateway),
+        None => here::payments(stores.of(payments_api::NAME), gateway, there),
         #[cfg(not(feature = "payments"))]
         None => nowhere((stores, gateway)),
     }
@@ -340,7 +360,7 @@ fn shipping(stores: &Stores, there: &mut There, carrier: Callee) -> Part<shippin
     match there.ways.remove(shipping_api::NAME) {
         Some(client) => (Served::by(Arc::new(HttpShipping { client, clock: there.clock.clone() })), None),
         #[cfg(feature = "shipping")]
-        None => here::shipping(stores.of(shipping_api::NAME), carrier),
+        None => here::shipping(stores.of(shipping_api::NAME), carrier, there),
         #[cfg(not(feature = "shipping"))]
         None => nowhere((stores, carrier)),
     }
@@ -355,7 +375,7 @@ fn notifications(
     match there.ways.remove(notifications_api::NAME) {
         Some(way) => (Served::by(Arc::new(HttpNotifications(way))), None),
         #[cfg(feature = "notifications")]
-        None => here::notifications(stores.of(notifications_api::NAME), mail_server, late),
+        None => here::notifications(stores.of(notifications_api::NAME), (mail_server, late), there),
         #[cfg(not(feature = "notifications"))]
         None => nowhere((stores, mail_server, late)),
     }
@@ -383,7 +403,7 @@ fn orders(
         #[cfg(feature = "orders")]
         None => {
             let (store, answers_again) = (stores.of(orders_api::NAME), there.answers_again.clone());
-            let (orders, signal, saga) = here::saga(store, catalog, asked, hold, answers_again);
+            let (orders, signal, saga) = here::saga(store, catalog, asked, (hold, answers_again), there);
             (orders, signal, Some(saga))
         }
         #[cfg(not(feature = "orders"))]

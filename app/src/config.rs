@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use banyan_bus::Brokers;
+use banyan_flags::UnleashConfig;
 use banyan_net::{
     call::Location,
     identity::{OidcConfig, RatePerSecond},
@@ -47,6 +48,12 @@ pub struct Config {
     pub rates: Rates,
     /// Modules that are processes of their own.
     pub elsewhere: Elsewhere,
+    /// Modules that are processes of their own and work here too, on the same database: a flag says who is asked.
+    pub routed: Elsewhere,
+    /// Where flags' files are, if not in the data folder.
+    pub flags: Option<PathBuf>,
+    /// Who keeps flags instead of files.
+    pub unleash: Option<UnleashConfig>,
     /// They have databases of their own, and share none with this shop.
     pub own_databases: bool,
     /// What carries the modules' events; without, they are read where they are written.

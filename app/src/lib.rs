@@ -7,11 +7,13 @@ pub mod cli;
 mod compose;
 pub mod config;
 mod faults;
+mod flags;
 mod forgotten;
 mod observe;
 mod place;
 mod processes;
 pub mod replay;
+mod routes;
 pub mod shop;
 mod staff_log;
 

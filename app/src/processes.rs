@@ -42,6 +42,8 @@ pub struct Processes {
     here: Arc<Here>,
     address: String,
     elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>,
+    /// Of modules that are here as well, on the same database.
+    beside: BTreeMap<&'static str, Arc<Elsewhere>>,
 }
 
 /// One of them.
@@ -55,10 +57,15 @@ pub struct Process {
 }
 
 impl Processes {
-    /// This one, at its address, and those of modules that are elsewhere.
+    /// This one, at its address, those of modules that are elsewhere, and those of modules that are here as well.
     #[must_use]
-    pub fn new(here: Arc<Here>, address: String, elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>) -> Self {
-        Self { here, address, elsewhere }
+    pub fn new(
+        here: Arc<Here>,
+        address: String,
+        elsewhere: BTreeMap<&'static str, Arc<Elsewhere>>,
+        beside: BTreeMap<&'static str, Arc<Elsewhere>>,
+    ) -> Self {
+        Self { here, address, elsewhere, beside }
     }
 
     /// Who answers for a group, a read model or a source: the module before the dot. What nobody knows is asked here, and refused.
@@ -79,7 +86,7 @@ impl Processes {
     #[must_use]
     pub fn each(&self) -> Vec<Process> {
         let own = Process { module: SHOP, address: self.address.clone(), asked: self.here.clone() };
-        let others = self.elsewhere.iter().flat_map(|(module, elsewhere)| {
+        let others = self.elsewhere.iter().chain(&self.beside).flat_map(|(module, elsewhere)| {
             let each = elsewhere.each().into_iter();
             each.map(|(address, asked)| Process { module, address, asked })
         });

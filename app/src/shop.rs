@@ -4,18 +4,20 @@ mod database;
 mod outside;
 mod ports;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use banyan_flags::FilesError;
 use banyan_host::{
     Metrics, MetricsError, Module, Ways, Work,
-    operations::{Draining, Here, Readiness, observe},
+    operations::{Draining, Elsewhere, Here, Readiness, observe},
 };
 use banyan_kernel::{Clock, SystemClock};
 use banyan_net::{
     Identity, Keys, ServerLimits, TokenError, WebhookSecrets,
     identity::{Limits, Oidc},
     port::{CheckError, PortClient},
+    route::{Gauge, Switch},
 };
 use banyan_postgres::Cluster;
 use banyan_store::{Store, StoreError};
@@ -30,13 +32,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     api::{self, Api, Coalescer, Cursors, Streams, Webhooks},
-    compose::{self, Settings, Shop, Stores, Swap, There},
+    compose::{self, Routed, Settings, Shop, Stores, Swap, There},
     config::Config,
     faults::FaultBook,
+    flags::{self, ShopFlags},
     forgotten::{self, Forgotten},
     observe::Observer,
     place::{Place, PlaceError, Running},
     processes::{Processes, SHOP},
+    routes::{Both, ByFlag, RouteLog, Routes},
 };
 use database::Database;
 use outside::Sandbox;
@@ -63,6 +67,9 @@ pub enum StartError {
         /// All pools together.
         wanted: u32,
     },
+    /// Flags.
+    #[error(transparent)]
+    Flags(#[from] FilesError),
     /// What modules tell each other.
     #[error("the bus cannot be heard: {0}")]
     Bus(#[from] banyan_bus::BusError),
@@ -132,6 +139,10 @@ impl RunningShop {
         let keys = Keys::open(&place.path("token-key.pem"))?;
         let (secrets, instance) = (place.secrets()?, place.instance()?);
         let client = banyan_net::client().build()?;
+        let stop = CancellationToken::new();
+        // Whoever follows flags ends with the start that fails.
+        let stop_guard = stop.clone().drop_guard();
+        let flags = flags_of(&config, &place, (client.clone(), clock.clone()), &stop)?;
         let metrics = Metrics::start("banyan")?;
         let mail_server =
             config.mail.as_ref().map(compose::mail_server).transpose().map_err(StartError::Mail)?;
@@ -148,7 +159,7 @@ impl RunningShop {
         let (password, elsewhere) = (&config.database_password, &config.elsewhere);
         let stores = Stores::new(&database.administrator, password, config.pool, &clock, elsewhere);
         let stores = if config.own_databases { stores.apart() } else { stores };
-        let there = match prepared(&config, &place, (&database, &stores), &clock).await {
+        let there = match prepared(&config, &place, (&database, &stores), (&clock, &flags)).await {
             Ok(there) => there,
             Err(why) => {
                 let_go(Some(database), sandbox, config.drain).await;
@@ -158,9 +169,8 @@ impl RunningShop {
         let fault_book = config.faults.map(|seed| FaultBook::open(place.path("faults.jsonl"), seed));
         let (hold, late, kafka) = (config.hold, config.late, config.kafka.clone());
         let settings = Settings { hold, mail_server, late, there, kafka };
-        let (shop, modules) =
+        let (mut shop, modules) =
             compose::compose(&stores, &outside, settings, fault_book.clone(), instance, swap);
-        let stop = CancellationToken::new();
         let forgotten = Forgotten::at(place.path(forgotten::FILE), clock.clone());
         if let Err(why) = begin(&place, &stores, (&shop, &forgotten), &stop).await {
             let_go(Some(database), sandbox, config.drain).await;
@@ -172,7 +182,7 @@ impl RunningShop {
         let work = Work::start(instance, &shop.bus, modules);
         let here = Arc::new(here.counted(work.counters()));
         tokio::spawn(observe(here.clone(), stop.clone()));
-        let processes = Processes::new(here, running.api.clone(), shop.elsewhere.clone());
+        let processes = Processes::new(here, running.api.clone(), shop.elsewhere.clone(), beside(&shop));
         let gateway = WebhookSecrets::new(outside.webhook_secrets.clone());
         let webhooks = Webhooks { gateway, payments: shop.payments.events.clone(), clock: clock.clone() };
         let callers = config.service_port.map(|port| port.callers);
@@ -180,12 +190,15 @@ impl RunningShop {
         let who = (identity.clone(), cursors, forgotten.clone());
         let api = public(&shop, &stores, (who, readiness), webhooks, stop.clone());
         tokio::spawn(Observer::new(shop.clone(), stores.edge()).run(stop.clone()));
+        let record = (RouteLog::new(stores.edge()), clock.clone());
+        let routes = Routes::new(flags.flags(), std::mem::take(&mut shop.routes), record, stop.clone());
         let looks_at = (client, metrics, stores.edge());
         let who = (identity, stores.staff_log(), forgotten);
-        let admin = Admin::new(who, shop, outside, fault_book, clock, processes, looks_at);
+        let switches = (routes, Arc::new(flags));
+        let admin = Admin::new(who, shop, (outside, fault_book), clock, processes, switches, looks_at);
         let servers = sockets.serve(api::router(api), admin::router(admin), services, &stop);
         place.announce(&running)?;
-        let stores = stores.all();
+        let (stores, _) = (stores.all(), stop_guard.disarm());
         Ok(Self { running, place, work, servers, stop, stores, database, sandbox, drain: config.drain })
     }
 
@@ -265,7 +278,7 @@ async fn prepared(
     config: &Config,
     place: &Place,
     (database, stores): (&Database, &Stores),
-    clock: &Arc<dyn Clock>,
+    (clock, flags): (&Arc<dyn Clock>, &ShopFlags),
 ) -> Result<There, StartError> {
     let connections = stores.connections(config.pool);
     database.prepare(&config.database_password, connections, &config.elsewhere).await?;
@@ -280,20 +293,29 @@ async fn prepared(
     let clock = clock.clone();
     let mut there = There { answers_again, ..There::nobody(clock) };
     for (&module, at) in &config.elsewhere {
-        let way = way(module, ways.to(module, at).map_err(StartError::Way)?, stores).await?;
+        let way = way(module, ways.to(module, at).map_err(StartError::Way)?, stores.shared(module)).await?;
         there.ways.insert(module, way);
         there.heard.push(ways.heard(module, at).map_err(StartError::Way)?);
         let processes = ways.operations(module, at).map_err(StartError::Way)?;
         there.processes.insert(module, Arc::new(processes));
     }
     there.callees = ways.callees();
+    let switch: Arc<dyn Switch> = Arc::new(ByFlag(flags.flags()));
+    for (&module, at) in &config.routed {
+        let to = async || {
+            way(module, ways.to(module, at).map_err(StartError::Way)?, Some(stores.of(module))).await
+        };
+        let process = Arc::new(ways.operations(module, at).map_err(StartError::Way)?);
+        let both = Arc::new(Both { gauge: Arc::new(Gauge::of(module)), way: to().await?, process });
+        there.routed.insert(module, Routed { switch: switch.clone(), way: to().await?, both });
+    }
     Ok(there)
 }
 
 /// The way to a module. One that is there and writes another database than the one that it should share ends the start; one that is
 /// not there yet is waited for by those who ask it.
-async fn way(module: &'static str, way: PortClient, stores: &Stores) -> Result<PortClient, StartError> {
-    let Some(store) = stores.shared(module) else { return Ok(way) };
+async fn way(module: &'static str, way: PortClient, shared: Option<Store>) -> Result<PortClient, StartError> {
+    let Some(store) = shared else { return Ok(way) };
     let way = way.sharing(Arc::new(store));
     match way.check_database().await {
         Ok(()) => {}
@@ -303,6 +325,21 @@ async fn way(module: &'static str, way: PortClient, stores: &Stores) -> Result<P
         }
     }
     Ok(way)
+}
+
+fn flags_of(
+    config: &Config,
+    place: &Place,
+    (client, clock): (reqwest::Client, Arc<dyn Clock>),
+    stop: &CancellationToken,
+) -> Result<ShopFlags, FilesError> {
+    let folder = config.flags.clone().unwrap_or_else(|| place.path(flags::FOLDER));
+    ShopFlags::start(&folder, config.unleash.clone(), (client, clock), stop)
+}
+
+/// The processes of modules that are here as well.
+fn beside(shop: &Shop) -> BTreeMap<&'static str, Arc<Elsewhere>> {
+    shop.routes.iter().map(|(module, both)| (*module, both.process.clone())).collect()
 }
 
 /// What this process depends on. With all modules elsewhere it does nothing but call them.

@@ -29,7 +29,12 @@ const PATH_CHARACTERS_MAX: usize = 400;
 /// The edge's schema, beside the modules'.
 #[must_use]
 pub fn schema() -> Schema {
-    Schema { name: "edge", migrations: &MIGRATIONS, insert_only: &["staff_action"], reads_statistics: true }
+    Schema {
+        name: "edge",
+        migrations: &MIGRATIONS,
+        insert_only: &["route_change", "staff_action"],
+        reads_statistics: true,
+    }
 }
 
 /// Something that a member of staff asked for.

@@ -13,7 +13,7 @@ use std::{
 use banyan_host::StopSignals;
 use banyan_kafka::testing::Broker;
 use banyan_lab::stage::{Apart, Databases, MODULES, Plan, ShopOptions, Stage, program};
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 
 /// Between two looks at logs and processes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -31,6 +31,10 @@ pub struct ServicesArgs {
     /// All in one database, the front's.
     #[arg(long)]
     one_database: bool,
+    /// These modules are with the front as well, on its database, and a route decides who is asked (`banyan route`); all others are with the
+    /// front alone.
+    #[arg(long, value_delimiter = ',', value_name = "MODULES", value_parser = PossibleValuesParser::new(MODULES), conflicts_with_all = ["counts", "one_database"])]
+    routed: Vec<String>,
     /// How the sandbox misbehaves: `none`, `everyday`, or cells such as `authorise.timeout=1.5%`.
     #[arg(long, default_value = "none", value_name = "FAULTS")]
     faults: String,
@@ -53,10 +57,13 @@ impl ServicesArgs {
             let told = self.counts.iter().rev().find(|(named, _)| *named == module);
             (module, told.map_or(1, |(_, count)| *count))
         };
-        let services = MODULES.into_iter().map(of).filter(|(_, count)| *count > 0).collect();
-        let databases = if self.one_database { Databases::Shared } else { Databases::Own };
+        let is_out =
+            |module: &&str| self.routed.is_empty() || self.routed.iter().any(|routed| routed == module);
+        let services = MODULES.into_iter().filter(is_out).map(of).filter(|(_, count)| *count > 0).collect();
+        let routed = !self.routed.is_empty();
+        let databases = if self.one_database || routed { Databases::Shared } else { Databases::Own };
         let front = ShopOptions::args(&["--allow-faults", "--sandbox-faults", &self.faults]);
-        Plan { services, databases, front, log: Some(self.log.clone()), ..Plan::default() }
+        Plan { services, databases, routed, front, log: Some(self.log.clone()), ..Plan::default() }
     }
 }
 

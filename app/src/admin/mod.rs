@@ -8,6 +8,7 @@ mod look;
 mod mails;
 mod read_models;
 mod resolve;
+mod routes;
 mod topics;
 
 use std::sync::Arc;
@@ -30,8 +31,10 @@ use crate::{
     compose::Shop,
     config::Outside,
     faults::FaultBook,
+    flags::ShopFlags,
     forgotten::Forgotten,
     processes::Processes,
+    routes::Routes,
     staff_log::{self, StaffLog},
 };
 
@@ -48,6 +51,8 @@ struct Inner {
     fault_book: Option<Arc<FaultBook>>,
     clock: Arc<dyn Clock>,
     processes: Processes,
+    routes: Routes,
+    flags: Arc<ShopFlags>,
     client: reqwest::Client,
     metrics: Metrics,
     edge: Store,
@@ -59,10 +64,10 @@ impl Admin {
     pub fn new(
         (identity, staff_log, forgotten): (Identity, StaffLog, Forgotten),
         shop: Shop,
-        outside: Outside,
-        fault_book: Option<Arc<FaultBook>>,
+        (outside, fault_book): (Outside, Option<Arc<FaultBook>>),
         clock: Arc<dyn Clock>,
         processes: Processes,
+        (routes, flags): (Routes, Arc<ShopFlags>),
         (client, metrics, edge): (reqwest::Client, Metrics, Store),
     ) -> Self {
         Self(Arc::new(Inner {
@@ -74,6 +79,8 @@ impl Admin {
             fault_book,
             clock,
             processes,
+            routes,
+            flags,
             client,
             metrics,
             edge,
@@ -103,6 +110,10 @@ pub fn router(admin: Admin) -> Router {
         .route("/admin/dead-letters/{group}", get(dead_letters::list))
         .route("/admin/dead-letters/{group}/replay", post(dead_letters::replay))
         .route("/admin/dead-letters/{group}/drop", post(dead_letters::drop_letter))
+        .route("/admin/flags", get(routes::flags))
+        .route("/admin/routes", get(routes::list))
+        .route("/admin/routes/{module}", get(routes::one).put(routes::turn))
+        .route("/admin/routes/{module}/walk", post(routes::walk).delete(routes::stop))
         .route("/admin/topics", get(topics::list))
         .route("/admin/topics/{source}/recover", post(topics::recover))
         .route_layer(from_fn_with_state(admin.0.staff_log.clone(), staff_log::record))

@@ -9,12 +9,14 @@ mod backup;
 mod client;
 mod dead_letters;
 mod faults;
+mod flags;
 mod forget;
 mod mails;
 mod order;
 mod rebuild;
 mod replay;
 mod reset;
+mod route;
 mod run;
 mod sandbox;
 mod serve;
@@ -105,6 +107,10 @@ enum Command {
     Dlq(dead_letters::DeadLetterCommand),
     /// All processes, the shop's own and those of modules that are elsewhere: ready, breakers, slots, lag; each second anew.
     Status(status::StatusArgs),
+    /// The flags that the shop reads: what holds, who looks after each, since when, where it is read.
+    Flags(flags::FlagsArgs),
+    /// Where a module's items go that is in this process and in one of its own: shows it, turns it, walks it.
+    Route(route::RouteArgs),
     /// The topics of a shop on Kafka: partitions, how long records are kept, who reads them, how far behind.
     Topics(topics::TopicsArgs),
     /// Folds a read model anew while it is read, and turns it over when it is equal to an independent fold.
@@ -194,6 +200,8 @@ async fn execute(
         Command::Mend => faults::mend(&common).await,
         Command::Dlq(command) => dead_letters::dead_letters(&common, command).await,
         Command::Status(args) => status::status(&common, args).await,
+        Command::Flags(args) => flags::flags(&common, args).await,
+        Command::Route(args) => route::route(&common, args).await,
         Command::Topics(args) => topics::topics(&common, args).await,
         Command::Rebuild(args) => rebuild::rebuild(&common, args).await,
         Command::Forget(args) => forget::forget(&common, args).await,

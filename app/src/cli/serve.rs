@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, process::ExitCode, time::Duration};
 
 use banyan_bus::Brokers;
+use banyan_flags::UnleashConfig;
 use banyan_host::StopSignals;
 use banyan_net::{
     call::Location,
@@ -11,7 +12,7 @@ use banyan_net::{
 };
 use banyan_sandbox::{Profile, ProfileError};
 use banyan_store::{password_of, sqlx::postgres::PgConnectOptions};
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 
 use super::Common;
 use crate::{
@@ -43,11 +44,32 @@ struct ElsewhereArgs {
     #[arg(long, env = "BANYAN_NOTIFICATIONS", requires = "kafka", value_name = "ADDRESSES")]
     notifications: Option<Location>,
     /// Modules that are elsewhere have databases of their own; else each must be on this shop's, and one on another is not called.
-    #[arg(long, env = "BANYAN_OWN_DATABASES")]
+    #[arg(long, env = "BANYAN_OWN_DATABASES", conflicts_with = "routed")]
     own_databases: bool,
+    /// Modules that work here too, beside their own processes and on the same database: `inventory`, several with commas. A flag says
+    /// who is asked, and `banyan route` turns it.
+    #[arg(long, env = "BANYAN_ROUTED", value_delimiter = ',', value_parser = PossibleValuesParser::new(compose::MODULES), value_name = "MODULES")]
+    routed: Vec<String>,
 }
 
 impl ElsewhereArgs {
+    /// Those that are elsewhere alone, and those that are here as well.
+    fn both(&self) -> Result<(Elsewhere, Elsewhere), String> {
+        let elsewhere = self.all();
+        if let Some(module) = self.routed.iter().find(|module| !elsewhere.contains_key(module.as_str())) {
+            let upper = module.to_uppercase();
+            return Err(format!(
+                "--routed {module}: a route has two sides, and none is named of its own process: set BANYAN_{upper}"
+            ));
+        }
+        if let Some(module) = self.routed.iter().find(|module| !compose::IN_HERE.contains(&module.as_str())) {
+            return Err(format!("--routed {module}: this program has no {module} of its own"));
+        }
+        let (routed, elsewhere) =
+            elsewhere.into_iter().partition(|(module, _)| self.routed.iter().any(|routed| routed == module));
+        Ok((elsewhere, routed))
+    }
+
     fn all(&self) -> Elsewhere {
         let all = [
             (catalog_api::NAME, &self.catalog),
@@ -130,6 +152,16 @@ pub(crate) struct ServeArgs {
     oidc_jwks: Option<String>,
     #[command(flatten)]
     elsewhere: ElsewhereArgs,
+    /// A folder with flags' files, in Unleash's export format, that go before those of the program; in the data folder unless it is named.
+    #[arg(long, env = "BANYAN_FLAGS", value_name = "FOLDER")]
+    flags: Option<PathBuf>,
+    /// An Unleash server that keeps flags instead: `http://HOST:PORT/api`; its client token is `BANYAN_UNLEASH_TOKEN`. Until it answers, and
+    /// for good if it never does, they are as the files say.
+    #[arg(long, env = "BANYAN_UNLEASH_URL", value_name = "URL")]
+    unleash_url: Option<String>,
+    /// Between two questions of it, in seconds.
+    #[arg(long, env = "BANYAN_UNLEASH_EVERY_S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    unleash_every_s: u64,
     /// What this shop signs its calls of other processes with: an Ed25519 key, made at first, in the data folder unless it is named. Its
     /// public half is beside it, in `.pub.pem`.
     #[arg(long, env = "BANYAN_SERVICE_KEY", value_name = "FILE")]
@@ -169,6 +201,7 @@ impl ServeArgs {
         if said_openly && self.database_url.as_deref().and_then(password_of).is_some() {
             return Err("a password on the command line is everybody's: set DATABASE_URL".to_owned());
         }
+        let (elsewhere, routed) = self.elsewhere.both()?;
         let (database, database_password) = database.map_or((None, String::new()), |(d, p)| (Some(d), p));
         Ok(Config {
             data_dir: std::path::absolute(&common.data).map_err(|error| error.to_string())?,
@@ -190,7 +223,10 @@ impl ServeArgs {
                 principal: RatePerSecond(self.rate_principal),
                 address: RatePerSecond(self.rate_address),
             },
-            elsewhere: self.elsewhere.all(),
+            elsewhere,
+            routed,
+            flags: self.flags.clone(),
+            unleash: self.unleash()?,
             own_databases: self.elsewhere.own_databases,
             service_key: self.service_key.clone(),
             service_port: self.service_port()?,
@@ -214,6 +250,15 @@ impl ServeArgs {
         }
         let brokers = Brokers::new(addresses, &self.kafka_prefix, self.kafka_replicas);
         brokers.map(Some).map_err(|why| format!("--kafka: {why}"))
+    }
+
+    fn unleash(&self) -> Result<Option<UnleashConfig>, String> {
+        let Some(url) = &self.unleash_url else { return Ok(None) };
+        address("unleash-url", url)?;
+        let token = said("BANYAN_UNLEASH_TOKEN")
+            .ok_or("set BANYAN_UNLEASH_TOKEN: a client token of the Unleash server")?;
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Some(UnleashConfig { url, token, every: Duration::from_secs(self.unleash_every_s) }))
     }
 
     fn mail(&self) -> Result<Option<MailConfig>, String> {

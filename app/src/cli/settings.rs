@@ -19,8 +19,13 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 const SERVERS: [&str; 2] = ["serve", RUN];
 const RUN: &str = "run";
 /// What `serve` reads and nobody may see on a command line.
-const SECRETS: [&str; 4] =
-    ["BANYAN_GATEWAY_SECRET", "BANYAN_CARRIER_SECRET", "BANYAN_CONTROL_TOKEN", "BANYAN_WEBHOOK_SECRETS"];
+const SECRETS: [&str; 5] = [
+    "BANYAN_GATEWAY_SECRET",
+    "BANYAN_CARRIER_SECRET",
+    "BANYAN_CONTROL_TOKEN",
+    "BANYAN_WEBHOOK_SECRETS",
+    "BANYAN_UNLEASH_TOKEN",
+];
 /// What is shown of a secret.
 const MASKED: &str = "(secret)";
 /// Read by the commands that ask a shop, in whose terminal one may be started too. What `sandbox` alone reads (`BANYAN_WEBHOOK_SECRET`) is not

@@ -30,6 +30,8 @@ pub struct Plan {
     pub services: Vec<(&'static str, usize)>,
     /// Where they keep what is theirs.
     pub databases: Databases,
+    /// Whether they work with the front as well, and a route decides who is asked.
+    pub routed: bool,
     /// The front, beyond what it must be told of the others.
     pub front: ShopOptions,
     /// Whether others reach each process by a line that can be made worse.
@@ -74,6 +76,7 @@ struct Wiring {
     /// Where others find them.
     found_at: BTreeMap<&'static str, Vec<String>>,
     databases: Databases,
+    routed: bool,
     log: Option<String>,
 }
 
@@ -189,7 +192,8 @@ impl Wiring {
         let found_at = out.iter().map(|(module, all)| (*module, all.iter().map(Addresses::port).collect()));
         let found_at = found_at.collect();
         let (prefix, databases, log) = (name.to_owned(), plan.databases, plan.log.clone());
-        Self { keys, broker, prefix, front: free_port(), out, found_at, databases, log }
+        let (front, routed) = (free_port(), plan.routed);
+        Self { keys, broker, prefix, front, out, found_at, databases, routed, log }
     }
 
     /// Each process is found at the end of a line.
@@ -226,7 +230,9 @@ impl Wiring {
         let listen = ("BANYAN_SERVICE_LISTEN".to_owned(), format!("127.0.0.1:{}", self.front));
         let own = ("BANYAN_OWN_DATABASES".to_owned(), "true".to_owned());
         let own = (self.databases == Databases::Own).then_some(own);
-        self.of("shop").into_iter().chain([listen]).chain(own).collect()
+        let modules: Vec<&str> = self.out.keys().copied().collect();
+        let routed = self.routed.then(|| ("BANYAN_ROUTED".to_owned(), modules.join(",")));
+        self.of("shop").into_iter().chain([listen]).chain(own).chain(routed).collect()
     }
 
     fn of_service(&self, module: &str, addresses: Addresses, front: &ShopProcess) -> Vec<(String, String)> {

@@ -11,4 +11,5 @@ mod inventory_out;
 mod kill;
 mod open_close;
 mod planted;
+mod routes;
 mod two_shops;
