@@ -357,14 +357,16 @@ mod tests {
 
     use super::*;
 
-    /// A flag is a setting like any other, and may stand in a file.
+    /// A flag is a setting like any other, and may stand in a file; so may a list, in one text.
     #[test]
     fn every_setting_has_a_variable_and_takes_a_default() {
         for key in keys() {
             let command = Cli::command();
             let serve = command.find_subcommand("serve").expect("serve");
             let arg = serve.get_arguments().find(|arg| arg.get_long() == Some(&key)).expect("an argument");
-            assert!(matches!(arg.get_action(), ArgAction::Set | ArgAction::SetTrue), "{key}");
+            let is_list =
+                matches!(arg.get_action(), ArgAction::Append) && arg.get_value_delimiter() == Some(',');
+            assert!(is_list || matches!(arg.get_action(), ArgAction::Set | ArgAction::SetTrue), "{key}");
             assert_eq!(arg.get_id().as_str(), key.replace('-', "_"), "{key}");
         }
     }

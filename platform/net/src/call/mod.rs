@@ -180,6 +180,15 @@ pub fn callees() -> Vec<CalleeView> {
 /// However long an answer may take, somebody who is there takes a connection within.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
+/// Why nobody need wait for an answer just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It does not let us in: somebody must look.
+    Forbids(String),
+    /// It does not answer: it will, later.
+    Silent(String),
+}
+
 /// The way to one callee.
 pub struct Caller {
     name: &'static str,
@@ -244,15 +253,17 @@ impl Caller {
 
     /// Why nobody need wait for an answer just now, where that is known: for people, and for who asks again later.
     #[must_use]
-    pub fn away(&self) -> Option<String> {
+    pub fn away(&self) -> Option<Away> {
         let trouble = locked(&self.trouble).clone();
         match (self.room(), trouble) {
-            (_, Some(forbidden @ CallError::Forbidden(_))) => Some(forbidden.to_string()),
+            (_, Some(forbidden @ CallError::Forbidden(_))) => Some(Away::Forbids(forbidden.to_string())),
             (Room::Free, _) => None,
             (Room::Probe | Room::Shut, Some(why)) => {
-                Some(format!("the {} does not answer: {why}", self.name))
+                Some(Away::Silent(format!("the {} does not answer: {why}", self.name)))
             }
-            (Room::Probe | Room::Shut, None) => Some(format!("the {} does not answer", self.name)),
+            (Room::Probe | Room::Shut, None) => {
+                Some(Away::Silent(format!("the {} does not answer", self.name)))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     Desk, Judged, Outcome, Record, Room, Timing,
     desk::{Asked, Decision, write},
 };
+use crate::call::Away;
 
 /// What a command means for its order's row.
 pub type Judge<D, B, A> = fn(Option<&<D as Desk>::Row>, &Command<B>) -> Judged<<D as Desk>::Row, A>;
@@ -52,10 +53,10 @@ where
         batch.clone(),
         |command| command.id.order,
         |row, command, now| match judge(row, command) {
-            Judged::Answer(Answer::Pending) => decided(None, wait_for(away.as_deref())),
+            Judged::Answer(Answer::Pending) => decided(None, wait_for(away.as_ref())),
             Judged::Answer(answer) => decided(None, answer),
             Judged::Record(row, answer) => decided(Some(row), answer),
-            Judged::Intend(_) if shut => decided(None, wait_for(away.as_deref())),
+            Judged::Intend(_) if shut => decided(None, wait_for(away.as_ref())),
             Judged::Intend(row) => intend(row, command, &timing, now),
         },
     );
@@ -65,9 +66,14 @@ where
     batch.iter().zip(first).map(|(command, first)| last::<D, B, A>(command, first, &settled, judge)).collect()
 }
 
-/// What is told to who has to ask again: why, where it is known.
-fn wait_for<A>(away: Option<&str>) -> Answer<A> {
-    away.map_or(Answer::Pending, |why| Answer::Unavailable(why.to_owned()))
+/// What is told to who has to ask again: why, where it is known. That we are not let in is the same answer whether it came within the
+/// soft wait or after it: what becomes of an order does not hang on how fast it was refused.
+fn wait_for<A>(away: Option<&Away>) -> Answer<A> {
+    match away {
+        None => Answer::Pending,
+        Some(Away::Silent(why)) => Answer::Unavailable(why.clone()),
+        Some(Away::Forbids(why)) => Answer::Broken(why.clone()),
+    }
 }
 
 type First<D, A> = (Answer<A>, Option<Asked<<D as Desk>::Row>>);

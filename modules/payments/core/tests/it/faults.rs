@@ -118,6 +118,28 @@ async fn not_let_in() {
     assert!(matches!(right.authorise(vec![authorise(order, 1, GOOD)]).await[..], [Answer::Done(_)]));
 }
 
+/// The refusal comes when nobody waits for it any more: whoever asks again is told the same.
+#[tokio::test]
+async fn who_is_not_let_in_is_told_so_however_late() {
+    let wrong = |callee: &mut GatewayConfig| {
+        (callee.credential, callee.soft_wait) = (Credential::Secret("sk_wrong".into()), Duration::ZERO);
+    };
+    let world = World::with(|_| (), wrong).await;
+    let command = authorise(order("refused-late"), 1, GOOD);
+    let first = world.payments.authorise(vec![command.clone()]).await;
+    assert_eq!(first, [Answer::Pending]);
+    let told = async {
+        loop {
+            match world.payments.authorise(vec![command.clone()]).await.remove(0) {
+                Answer::Pending => tokio::task::yield_now().await,
+                told => return told,
+            }
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await.expect("it is told");
+    assert!(matches!(&told, Answer::Broken(why) if why.contains("check the secret")), "{told:?}");
+}
+
 /// What a clock that jumped wrote for next year is due now.
 #[tokio::test]
 async fn a_next_try_out_of_reach_is_due_now() {
