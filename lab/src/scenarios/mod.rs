@@ -37,6 +37,7 @@ mod j10;
 mod j2;
 mod j3;
 mod j4;
+mod j5;
 mod j6;
 pub mod member;
 mod own;
@@ -89,6 +90,7 @@ pub const ROWS: &[Row] = &[
     j2::ROW,
     j3::ROW,
     j4::ROW,
+    j5::ROW,
     j6::ROW,
     j10::ROW,
 ];
@@ -167,7 +169,9 @@ pub async fn open(stage: &Stage, options: ShopOptions) -> ShopProcess {
 pub async fn taken_apart(stage: &Stage, plan: Plan) -> Result<Apart, Shown> {
     let started = tokio::task::spawn_blocking(Broker::start).await.expect("a broker starts");
     let broker = started.map_err(|why| Shown { figure: why, as_said: false })?;
-    let plan = Plan { databases: Databases::Own, ..plan };
+    // Both sides of a route are on one.
+    let databases = if plan.routed { Databases::Shared } else { Databases::Own };
+    let plan = Plan { databases, ..plan };
     Ok(Apart::start(stage, "shop", &Arc::new(broker), plan).await)
 }
 

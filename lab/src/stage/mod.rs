@@ -14,6 +14,7 @@ mod load;
 pub mod process;
 mod seed;
 mod shop;
+mod shoppers;
 mod wait;
 
 use std::{
@@ -33,6 +34,7 @@ pub use line::{Line, Quality};
 pub use load::{Sample, Wish, violations};
 pub use seed::Seed;
 pub use shop::{ShopOptions, ShopProcess};
+pub use shoppers::{Shopped, Shoppers};
 pub use wait::{until, within};
 
 use leash::Leash;

@@ -19,6 +19,12 @@ impl Seed {
         Self(seed)
     }
 
+    /// This one.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// One that nobody foresaw.
     pub(super) fn unforeseen() -> Self {
         Self(RandomState::new().build_hasher().finish())

@@ -1,116 +1,18 @@
 //! Modules that are in the shop and in processes of their own, moved by their routes.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use banyan_lab::stage::{Apart, MODULES, Plan, Seed, ShopClient, Stage, Wish, until};
+use banyan_lab::stage::{Apart, MODULES, Plan, Seed, ShopClient, Shopped, Shoppers, Stage, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use crate::carrier::broker;
 
 const SETTLE: Duration = Duration::from_secs(120);
 const SKUS: [&str; 3] = ["APPLE", "PEAR", "PLUM"];
 const CUSTOMERS: usize = 6;
-/// How often a customer asks again.
-const TURNS: usize = 20;
-/// What everybody may look at.
-const PATHS: [&str; 5] = [
-    "/v1/products/APPLE/availability",
-    "/v1/products/PEAR",
-    "/v1/products?search=PLUM",
-    "/v1/orders",
-    "/v1/customers/me",
-];
-
-/// As a customer does who is told to ask again: with the same key. On a busy machine a lock may not be had within its second, which is
-/// no failure; how often is printed.
-async fn bought(shop: &ShopClient, wish: &Wish, again: &AtomicUsize) -> Result<String, String> {
-    for _ in 0..TURNS {
-        match shop.try_place(wish).await {
-            Ok(answer) if answer.status == 201 => {
-                return Ok(answer.json["id"].as_str().unwrap_or_default().to_owned());
-            }
-            Ok(answer) if answer.status == 503 => again.fetch_add(1, SeqCst),
-            other => return Err(format!("order: {other:?}")),
-        };
-    }
-    Err(format!("refused {TURNS} times: {wish:?}"))
-}
-
-/// What was done so far.
-#[derive(Default)]
-struct Done {
-    stop: AtomicBool,
-    placed: AtomicUsize,
-    again: AtomicUsize,
-    looks: AtomicUsize,
-}
-
-/// One who buys and looks, until they are stopped: all orders, and what failed.
-async fn customer(shop: ShopClient, who: String, done: Arc<Done>) -> (Vec<String>, Vec<String>) {
-    let token = shop.customer_token(&who).await;
-    let (mut orders, mut failed) = (Vec::new(), Vec::new());
-    for n in 0_usize.. {
-        if done.stop.load(SeqCst) {
-            break;
-        }
-        let wish = Wish::of(&who, &format!("wish-{n}"), &SKUS[..=n % 3]);
-        match bought(&shop, &wish, &done.again).await {
-            Ok(order) => orders.push(order),
-            Err(why) => failed.push(why),
-        }
-        done.placed.fetch_add(1, SeqCst);
-        for path in PATHS {
-            // Who has never said how they are reached has no contact, and that is an answer.
-            let (status, answer) = shop.get(path, &token).await;
-            if !matches!((status, path), (200, _) | (404, "/v1/customers/me")) {
-                failed.push(format!("{path}: {status} {answer}"));
-            }
-            done.looks.fetch_add(1, SeqCst);
-        }
-    }
-    (orders, failed)
-}
-
-/// Customers who each wait for their answers.
-struct Load {
-    done: Arc<Done>,
-    customers: JoinSet<(Vec<String>, Vec<String>)>,
-}
-
-impl Load {
-    fn start(shop: &ShopClient, name: &'static str) -> Self {
-        let (done, mut customers) = (Arc::<Done>::default(), JoinSet::new());
-        for n in 0..CUSTOMERS {
-            customers.spawn(customer(shop.clone(), format!("{name}-{n}"), done.clone()));
-        }
-        Self { done, customers }
-    }
-
-    /// Until so many more orders were placed.
-    async fn goes_on(&self, orders: usize) {
-        let (placed, before) = (&self.done.placed, self.done.placed.load(SeqCst));
-        let enough = async || (placed.load(SeqCst) >= before + orders).then_some(());
-        until(SETTLE, "orders to be placed", enough).await;
-    }
-
-    /// All orders, and what failed.
-    async fn stop(self) -> (Vec<String>, Vec<String>) {
-        self.done.stop.store(true, SeqCst);
-        let (orders, failed): (Vec<_>, Vec<_>) = self.customers.join_all().await.into_iter().unzip();
-        let [placed, again, looks] =
-            [&self.done.placed, &self.done.again, &self.done.looks].map(|count| count.load(SeqCst));
-        println!("{placed} orders, {again} asked for again, {looks} looks");
-        (orders.concat(), failed.concat())
-    }
+fn shoppers(shop: &ShopClient, name: &'static str) -> Shoppers {
+    Shoppers::start(shop, (name, CUSTOMERS), &SKUS, None)
 }
 
 async fn routed(stage: &Stage, modules: &[&'static str]) -> Option<(Apart, ShopClient)> {
@@ -142,7 +44,9 @@ async fn printed(shop: &ShopClient, args: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-async fn ended_well(shop: &ShopClient, orders: &[String]) {
+async fn ended_well(shop: &ShopClient, shopped: &Shopped) {
+    let Shopped { orders, again, looks, .. } = shopped;
+    println!("{} orders, {again} asked for again, {looks} looks", orders.len());
     let ended = shop.settled(orders, SETTLE).await.expect("every order ends");
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
     for order in ended.values() {
@@ -157,7 +61,7 @@ async fn ended_well(shop: &ShopClient, orders: &[String]) {
 async fn inventory_is_walked_to_its_service_and_back_while_the_shop_sells() {
     let stage = Stage::new();
     let Some((mut apart, shop)) = routed(&stage, &["inventory"]).await else { return };
-    let load = Load::start(&shop, "out");
+    let load = shoppers(&shop, "out");
     let (done, said) = printed(&shop, &["route", "inventory", "--to", "shadow"]).await;
     assert!(done, "{said}");
     until(SETTLE, "questions to be compared", async || {
@@ -177,13 +81,13 @@ async fn inventory_is_walked_to_its_service_and_back_while_the_shop_sells() {
         printed(&shop, &["route", "inventory", "--to", "local", "--reason", "enough seen"]).await;
     assert!(done && said.contains("enough seen"), "{said}");
     load.goes_on(20).await;
-    let (orders, failed) = load.stop().await;
-    assert_eq!(failed, [""; 0]);
-    ended_well(&shop, &orders).await;
+    let shopped = load.stop().await;
+    assert_eq!(shopped.failed, [""; 0]);
+    ended_well(&shop, &shopped).await;
     let changes = route(&shop, "inventory").await["changes"].clone();
     assert_eq!(changes.as_array().map(Vec::len), Some(4), "{changes}");
 
-    let load = Load::start(&shop, "failing");
+    let load = shoppers(&shop, "failing");
     let walk = json!({"steps": [50, 100], "every_s": 600, "reason": "it will fail", "revision": changes[0]["revision"]});
     let (status, begun) = shop.operate(Method::POST, "/admin/routes/inventory/walk", Some(&walk)).await;
     assert_eq!(status, 200, "{begun}");
@@ -198,8 +102,8 @@ async fn inventory_is_walked_to_its_service_and_back_while_the_shop_sells() {
     let after = route(&shop, "inventory").await;
     assert_eq!(after["weights"]["local"], 1_000, "{after}");
     assert_eq!(after["changes"][0]["actor"], "system:guard", "{after}");
-    let (orders, _) = load.stop().await;
-    ended_well(&shop, &orders).await;
+    let shopped = load.stop().await;
+    ended_well(&shop, &shopped).await;
     let (status, problem) = turn(&shop, "inventory", json!({"to": "remote"})).await;
     assert_eq!(
         (status, route(&shop, "inventory").await["weights"]["local"].clone()),
@@ -211,13 +115,13 @@ async fn inventory_is_walked_to_its_service_and_back_while_the_shop_sells() {
 /// Where each item goes changes under it all the time: both sides are one module.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_six_routes_are_flipped_at_random_and_nobody_notices() {
-    const FLIPS: usize = 40;
+    const FLIPS: usize = 30;
     let stage = Stage::new();
     let Some((mut apart, shop)) = routed(&stage, &MODULES).await else { return };
     let mut seed = Seed::from_env("flips");
-    let load = Load::start(&shop, "flipped");
+    let load = shoppers(&shop, "flipped");
     for _ in 0..FLIPS {
-        let (module, which) = (MODULES[seed.draw() as usize % MODULES.len()], seed.draw() as usize % 4);
+        let (module, which) = (MODULES[seed.below(6) as usize], seed.below(4) as usize);
         let to = [
             json!({"to": "local"}),
             json!({"to": "shadow"}),
@@ -228,9 +132,9 @@ async fn all_six_routes_are_flipped_at_random_and_nobody_notices() {
         assert_eq!(status, 200, "{route}");
         load.goes_on(2).await;
     }
-    let (orders, failed) = load.stop().await;
-    assert_eq!(failed, [""; 0]);
-    ended_well(&shop, &orders).await;
+    let shopped = load.stop().await;
+    assert_eq!(shopped.failed, [""; 0]);
+    ended_well(&shop, &shopped).await;
     for module in MODULES {
         let route = route(&shop, module).await;
         assert_eq!(route["differences"], json!([]), "{module}");
