@@ -1,0 +1,12 @@
+//! What everybody who asks or hears expects, written down as pacts; and everybody who answers or tells, held to them.
+
+mod broken;
+mod catalog;
+mod events;
+mod inventory;
+mod notifications;
+mod orders;
+mod payments;
+mod shipping;
+mod talk;
+mod verify;
