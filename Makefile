@@ -7,7 +7,7 @@ MODULES := catalog inventory payments shipping orders notifications
 # What a shop in parts is made of, and what plays with it.
 ALL_PROGRAMS := -p banyan -p banyan-lab $(MODULES:%=-p %-service)
 
-.PHONY: help run test edit check apart deny chaos lab services compose bench replay-full reset clean
+.PHONY: help run test contracts edit check apart deny chaos lab services compose bench replay-full reset clean
 
 help: ## Shows this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,14 @@ test: check ## Everything that must be true, on real processes; no time is asser
 	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0 || [ $$? -eq 3 ]
 	cargo test $(EVERYTHING) --no-fail-fast -- --test-threads=$(CI_LOAD)
 	@EXAMPLES=5 SEED=1 BANYAN_BIN=target/everything/debug/banyan sh lab/schemathesis.sh
+
+# A build of its own, which the rest does not wait for (ADR 38). Pact reports each run to its makers, unless told not to.
+PACT := $(EVERYTHING) --features banyan-contracts/pact --test pact
+contracts: export PACT_DO_NOT_TRACK := true
+contracts: ## Whoever asks or hears says what they expect, and whoever answers or tells is held to it, by Pact
+	@sh app/postgres.sh target/everything/debug
+	cargo clippy $(PACT) -- -D warnings
+	cargo test $(PACT) -- --test-threads=$(CI_LOAD)
 
 edit: ## The edit loop: the default members' tests alone
 	cargo test

@@ -35,6 +35,8 @@ enum Kind {
     Http,
     /// A module's own process.
     Service,
+    /// What both sides of each seam have agreed on.
+    Seams,
     Platform,
     Sandbox,
 }
@@ -54,6 +56,7 @@ fn members() -> BTreeMap<String, Member> {
         let folder = folder.strip_prefix(&metadata.workspace_root).expect("inside the workspace").as_str();
         let kind = match folder.split('/').collect::<Vec<_>>()[..] {
             ["app" | "lab"] => Kind::Root,
+            ["lab", "contracts"] => Kind::Seams,
             ["modules", _, "api"] => Kind::Contract,
             ["modules", _, "core"] => Kind::Core,
             ["extracted", _, "http"] => Kind::Http,
@@ -117,6 +120,11 @@ fn only_composition_roots_know_cores_and_only_lab_knows_the_app() {
     }
     let lab = all.values().find(|member| member.normal.contains("banyan-lab"));
     assert!(lab.is_none(), "nothing but dev-dependencies points to lab");
+    let uses = |member: &&Member| member.normal.union(&member.dev).any(|name| name == "banyan-contracts");
+    assert!(
+        !all.values().any(|member| uses(&member)),
+        "Pact's crates are for those who hold seams to it alone"
+    );
 }
 
 /// Who calls a module that is elsewhere links its contract and the page of calls, and nothing that could do the work itself.
@@ -144,7 +152,7 @@ fn a_service_is_one_core_behind_one_port() {
                 Kind::Core => module(&name) == own,
                 Kind::Platform => ["banyan-host", "banyan-kafka"].contains(&name.as_str()),
                 Kind::Contract | Kind::Http => true,
-                Kind::Root | Kind::Service | Kind::Sandbox => false,
+                Kind::Root | Kind::Service | Kind::Seams | Kind::Sandbox => false,
             };
             assert!(fits, "{} depends on {name}", member.name);
         }

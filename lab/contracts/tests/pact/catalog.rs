@@ -115,8 +115,8 @@ async fn staff_retire(talk: &Talk) {
     .await;
 }
 
-/// The core on real PostgreSQL.
-struct World(Arc<dyn Catalog>);
+/// The catalogue on real PostgreSQL, in this process or not.
+pub struct World(pub Arc<dyn Catalog>);
 
 impl World {
     async fn sell(&self, of: &str) {

@@ -34,7 +34,7 @@ use crate::{
     catalog::product,
     inventory::hear,
     talk::{agreed, form, is_quiet, json_of},
-    verify::{States, verify},
+    verify::{States, serve, verify},
 };
 
 /// As the carrier's answer leaves it.
@@ -221,8 +221,8 @@ fn teller(provider: &'static str, change: fn(Json) -> Json) -> Router {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_told_is_what_was_agreed() {
     for provider in ["catalog", "orders", "payments", "shipping"] {
-        let router = teller(provider, |data| data);
-        let said = verify(provider, Way::Events, router, HashMap::new(), Arc::new(Nothing)).await;
+        let (port, _telling) = serve(teller(provider, |data| data)).await;
+        let said = verify(provider, Way::Events, port, HashMap::new(), Arc::new(Nothing)).await;
         assert!(said.result, "{}", said.output.join("\n"));
     }
 }
@@ -234,7 +234,8 @@ async fn an_event_without_a_field_that_somebody_reads_is_found_out() {
         data.as_object_mut().expect("an event").remove("customer");
         data
     });
-    let said = verify("orders", Way::Events, router, HashMap::new(), Arc::new(Nothing)).await;
+    let (port, _telling) = serve(router).await;
+    let said = verify("orders", Way::Events, port, HashMap::new(), Arc::new(Nothing)).await;
     let broken: Vec<&str> = said.errors.iter().map(|(event, _)| event.as_str()).collect();
     assert!(matches!(broken[..], [event] if event.contains(OrderCreated::KIND)), "{broken:?}");
 }

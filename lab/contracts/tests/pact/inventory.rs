@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use banyan_bus::{Applied, Consumer};
 use banyan_kernel::{Answer, Clock, Envelope, Json, ManualClock, OrderId};
-use banyan_postgres::testing::database;
+use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use inventory_api::{
     AdjustStock, Adjusted, Finding, Inventory, NAME, ReceiveStock, ReservationConfirmed, ReservationFact,
@@ -30,8 +30,9 @@ const SHIPPED: &str = "an order's tea was shipped";
 const NOTHING_HELD: &str = "nothing is held for an order";
 const SALT: &str = "ten of salt came in, and nothing else happened to it";
 
+/// In a year that no service comes to: what is held until then is held whenever the pact is read.
 fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::at_micros(1_750_000_000_000_000))
+    Arc::new(ManualClock::at_micros(4_102_444_800_000_000))
 }
 
 /// The order just before it: what is asked for after that one is about this one alone.
@@ -164,13 +165,18 @@ async fn all_look(talk: &Talk) {
     .await;
 }
 
-/// The core on real PostgreSQL.
-struct World {
+/// Inventory on real PostgreSQL, in this process or not.
+pub struct World {
     core: Served,
     store: Store,
 }
 
 impl World {
+    /// Whoever answers, on this database.
+    pub fn new(core: Served, database: &TestDatabase) -> Self {
+        Self { core, store: Store::new(database.options(&role_of(NAME)), NAME, 4, clock()) }
+    }
+
     async fn receive(&self, of: ReceiveStock) {
         let answers = self.core.inventory.receive(context(), vec![of]).await;
         assert!(matches!(answers[..], [Answer::Done(_)]), "{answers:?}");
@@ -231,8 +237,9 @@ pub async fn provider() -> Provider {
     let database = database().await;
     prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
     let store = Store::new(database.options(&role_of(NAME)), NAME, 8, clock());
-    let core = Served::by(inventory_core::Inventory::new(store.clone()));
-    Provider::new(NAME, port(), core.clone(), Arc::new(World { core, store }), database)
+    let core = Served::by(inventory_core::Inventory::new(store));
+    let world = World::new(core.clone(), &database);
+    Provider::new(NAME, port(), core, Arc::new(world), database)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 mod broken;
 mod catalog;
 mod events;
+mod extracted;
 mod inventory;
 mod notifications;
 mod orders;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use banyan_kernel::{Answer, ManualClock, Money, OrderId, Timestamp};
-use banyan_postgres::testing::database;
+use banyan_postgres::testing::{TestDatabase, database};
 use banyan_store::{Store, prepare, role_of};
 use notifications_api::{
     Contact, Kind, Mail, MailFact, MailFacts, MailHead, MailId, MailsDue, NAME, Notifications, Sending,
@@ -122,13 +122,19 @@ async fn mails_are_looked_after(talk: &Talk) {
     talk.ask("due", TOLD, &json!({}), Answer::Done(due), async |to| HttpNotifications(to).due().await).await;
 }
 
-/// The core on real PostgreSQL.
-struct World {
+/// Notifications on real PostgreSQL, in this process or not.
+pub struct World {
     core: Served,
     store: Store,
 }
 
 impl World {
+    /// Whoever answers, on this database.
+    pub fn new(core: Served, database: &TestDatabase) -> Self {
+        let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
+        Self { core, store: Store::new(database.options(&role_of(NAME)), NAME, 4, clock) }
+    }
+
     async fn accepted(&self, order: OrderId) {
         let total = Money { minor: 1_000, currency: "EUR".parse().expect("a currency") };
         let created = OrderCreated { order, customer: customer("eve"), lines: Vec::new(), total };
@@ -157,7 +163,7 @@ async fn notifications_keep_their_pacts() {
     prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
     let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
     let store = Store::new(database.options(&role_of(NAME)), NAME, 8, clock);
-    let core = Served::by(notifications_core::Notifications::new(store.clone()));
-    let world = Arc::new(World { core: core.clone(), store });
-    Provider::new(NAME, port(), core, world, database).keeps_its_pacts().await;
+    let core = Served::by(notifications_core::Notifications::new(store));
+    let world = World::new(core.clone(), &database);
+    Provider::new(NAME, port(), core, Arc::new(world), database).keeps_its_pacts().await;
 }

@@ -102,23 +102,28 @@ impl Talk {
         });
         // Stopped, it says what it was asked wrongly, or not at all.
         let mock = pact.start_mock_server(None, None);
-        assert_eq!(call(self.client(mock.url().as_str())).await, answer, "{operation}, where {given}");
-    }
-
-    fn client(&self, address: &str) -> PortClient {
-        let callee = Callee {
-            time_out: Duration::from_secs(20),
-            deadline: Duration::from_secs(30),
-            bounds: Bounds::fixed(8),
-            ..Callee::port(address.trim_end_matches('/').to_owned(), self.key.credential(self.provider))
-        };
-        PortClient::new(self.provider, Caller::new(self.provider, callee).expect("a client"))
+        assert_eq!(
+            call(client(self.provider, &self.key, mock.url().as_str())).await,
+            answer,
+            "{operation}, where {given}"
+        );
     }
 
     /// What was said is what was agreed; `BANYAN_UPDATE_PACTS=1` writes it anew.
     pub fn agreed(self) {
         agreed(&self.seam, self.folder.path());
     }
+}
+
+/// Asks whoever is there as a module, with time enough for a busy machine.
+pub fn client(module: &'static str, key: &Arc<ServiceKey>, address: &str) -> PortClient {
+    let callee = Callee {
+        time_out: Duration::from_secs(20),
+        deadline: Duration::from_secs(30),
+        bounds: Bounds::fixed(8),
+        ..Callee::port(address.trim_end_matches('/').to_owned(), key.credential(module))
+    };
+    PortClient::new(module, Caller::new(module, callee).expect("a client"))
 }
 
 /// Compares what Pact wrote into a folder with the pact of this seam.

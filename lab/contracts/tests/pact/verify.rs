@@ -72,26 +72,35 @@ impl Provider {
 
     /// Asks for all that is expected of it.
     pub async fn verified(self) -> VerificationExecutionResult {
-        let token = self.key.mint(self.module).expect("a token");
-        let headers = HashMap::from([("Authorization".to_owned(), format!("Bearer {token}"))]);
-        verify(self.module, Way::Http, self.router, headers, self.states).await
+        let (port, _serving) = serve(self.router).await;
+        verify(self.module, Way::Http, port, authorization(self.module, &self.key), self.states).await
     }
 }
 
-/// Holds whoever answers here to the pacts of a module.
+/// Serves until what is handed back is dropped.
+pub async fn serve(router: Router) -> (u16, JoinSet<std::io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let port = listener.local_addr().expect("an address").port();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, router).await });
+    (port, serving)
+}
+
+/// A pact says that there is a token; which one counts now is not for it to say.
+pub fn authorization(module: &str, key: &ServiceKey) -> HashMap<String, String> {
+    let token = key.mint(module).expect("a token");
+    HashMap::from([("Authorization".to_owned(), format!("Bearer {token}"))])
+}
+
+/// Holds whoever answers there to the pacts of a module.
 pub async fn verify(
     module: &str,
     way: Way,
-    router: Router,
+    port: u16,
     custom_headers: HashMap<String, String>,
     states: Arc<dyn States>,
 ) -> VerificationExecutionResult {
     is_quiet();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
-    let port = listener.local_addr().expect("an address").port();
-    // Dropped, it serves no more.
-    let mut serving = JoinSet::new();
-    serving.spawn(async move { axum::serve(listener, router).await });
     let transport = if way == Way::Http { "http" } else { "async-message" };
     let transport =
         ProviderTransport { transport: transport.to_owned(), port: Some(port), path: None, scheme: None };
@@ -107,30 +116,28 @@ pub async fn verify(
         request_timeout: 30_000,
         ..VerificationOptions::default()
     };
-    let states = Arc::new(Executor(states));
-    let verified = verify_provider_async(
-        provider,
-        pacts(module, way),
-        FilterInfo::None,
-        Vec::new(),
-        &options,
-        None,
-        &states,
-        None,
-    );
-    verified.await.expect("Pact verifies")
+    let (pacts, filter, states) = (pacts(module, way), FilterInfo::None, Arc::new(Executor(states)));
+    let expected: usize = pacts.iter().map(interactions).sum();
+    let pacts = pacts.into_iter().map(PactSource::String).collect();
+    let verified = verify_provider_async(provider, pacts, filter, Vec::new(), &options, None, &states, None);
+    let verified = verified.await.expect("Pact verifies");
+    assert_eq!(verified.interaction_results.len(), expected, "of {module}, all was asked");
+    verified
 }
 
-fn pacts(module: &str, way: Way) -> Vec<PactSource> {
+fn pacts(module: &str, way: Way) -> Vec<String> {
     let seams = seams().into_iter().filter(|seam| seam.way == way && seam.provider == module);
     let read = |path: String| {
-        PactSource::String(
-            fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}")),
-        )
+        fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     };
-    let pacts: Vec<PactSource> = seams.map(|seam| read(seam.pact())).collect();
+    let pacts: Vec<String> = seams.map(|seam| read(seam.pact())).collect();
     assert!(!pacts.is_empty(), "nobody expects anything of {module}");
     pacts
+}
+
+fn interactions(pact: &String) -> usize {
+    let pact: Value = serde_json::from_str(pact).expect("JSON");
+    pact["interactions"].as_array().map_or(0, Vec::len)
 }
 
 struct Executor(Arc<dyn States>);
