@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use crate::inventory;
+use crate::{inventory, verify::anybody};
 
 /// Calls a field something else than was agreed.
 async fn renamed(request: Request, next: Next, (agreed, otherwise): (&str, &str)) -> Response {
@@ -23,7 +23,7 @@ async fn renamed(request: Request, next: Next, (agreed, otherwise): (&str, &str)
 async fn found_out(agreed: &'static str, otherwise: &'static str) -> Vec<String> {
     let provider = inventory::provider().await;
     let rename = from_fn(move |request, next| renamed(request, next, (agreed, otherwise)));
-    let said = provider.with(|router| router.layer(rename)).verified().await;
+    let said = provider.with(|router| router.layer(rename)).verified(&anybody).await;
     assert!(!said.result, "{agreed} was called {otherwise}, and nobody noticed");
     said.errors.into_iter().map(|(interaction, _)| interaction).collect()
 }

@@ -34,7 +34,7 @@ use crate::{
     catalog::product,
     inventory::hear,
     talk::{agreed, form, is_quiet, json_of},
-    verify::{States, serve, verify},
+    verify::{States, anybody, pacts, serve, verify},
 };
 
 /// As the carrier's answer leaves it.
@@ -222,7 +222,14 @@ fn teller(provider: &'static str, change: fn(Json) -> Json) -> Router {
 async fn what_is_told_is_what_was_agreed() {
     for provider in ["catalog", "orders", "payments", "shipping"] {
         let (port, _telling) = serve(teller(provider, |data| data)).await;
-        let said = verify(provider, Way::Events, port, HashMap::new(), Arc::new(Nothing)).await;
+        let said = verify(
+            provider,
+            &pacts(provider, Way::Events, &anybody),
+            port,
+            HashMap::new(),
+            Arc::new(Nothing),
+        )
+        .await;
         assert!(said.result, "{}", said.output.join("\n"));
     }
 }
@@ -235,7 +242,9 @@ async fn an_event_without_a_field_that_somebody_reads_is_found_out() {
         data
     });
     let (port, _telling) = serve(router).await;
-    let said = verify("orders", Way::Events, port, HashMap::new(), Arc::new(Nothing)).await;
+    let said =
+        verify("orders", &pacts("orders", Way::Events, &anybody), port, HashMap::new(), Arc::new(Nothing))
+            .await;
     let broken: Vec<&str> = said.errors.iter().map(|(event, _)| event.as_str()).collect();
     assert!(matches!(broken[..], [event] if event.contains(OrderCreated::KIND)), "{broken:?}");
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     catalog, inventory, notifications, talk,
-    verify::{States, authorization, verify},
+    verify::{States, anybody, authorization, pacts, verify},
 };
 
 /// Where nobody is.
@@ -88,7 +88,7 @@ impl Service {
     async fn keeps_its_pacts(self, states: Arc<dyn States>) {
         let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
         let headers = authorization(self.module, &self.key);
-        let said = verify(self.module, Way::Http, port, headers, states).await;
+        let said = verify(self.module, &pacts(self.module, Way::Http, &anybody), port, headers, states).await;
         assert!(said.result, "{}", said.output.join("\n"));
     }
 }

@@ -1,20 +1,24 @@
-//! Payments: asked by orders and by the shop. What is behind the port here is the contract's own fake, which keeps to the suite that the
-//! core keeps to.
+//! Payments: asked by orders and by the shop. What orders expect is asked of the core, and all of it of the contract's own fake, which
+//! keeps to the suite that the core keeps to.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, Json, Money, OrderId};
+use banyan_kernel::{Answer, Json, ManualClock, Money, OrderId};
+use banyan_postgres::testing::database;
+use banyan_store::{Store, prepare, role_of};
 use payments_api::{
     DisputeView, GatewayEvents, Heard, LedgerViolation, NAME, PaymentAuthorisedReply, PaymentCapturedReply,
     PaymentFact, PaymentFacts, PaymentUndone, Payments, RefundState, RefundView, Refunds, refusals,
     testing::{FakePayments, authorise, capture, give_back, order, refund, void},
 };
+use payments_core::schema;
 use payments_http::{HttpPayments, Served, port};
 use serde_json::json;
 
 use crate::{
     inventory::before,
+    outside::Outside,
     talk::Talk,
     verify::{Provider, States},
 };
@@ -170,11 +174,11 @@ fn violation() -> LedgerViolation {
     LedgerViolation { order, state, held_minor, held_expected_minor, cash_minor, cash_expected_minor }
 }
 
-/// The fake, and what it knows nothing of: a gateway that tells, and an audit that asks.
-struct World(Arc<FakePayments>);
+/// What the fake knows nothing of: a gateway that tells, and an audit that asks.
+struct Tells(Arc<FakePayments>);
 
 #[async_trait]
-impl GatewayEvents for World {
+impl GatewayEvents for Tells {
     async fn hear(&self, event: Json) -> Answer<Heard> {
         let is_event = event["id"].is_string();
         if is_event {
@@ -190,7 +194,7 @@ impl GatewayEvents for World {
 }
 
 #[async_trait]
-impl PaymentFacts for World {
+impl PaymentFacts for Tells {
     async fn facts(&self, _: OrderId, _: OrderId) -> Answer<Vec<PaymentFact>> {
         Answer::Done(vec![fact()])
     }
@@ -201,7 +205,7 @@ impl PaymentFacts for World {
 }
 
 #[async_trait]
-impl Refunds for World {
+impl Refunds for Tells {
     async fn give_back(
         &self,
         batch: Vec<banyan_kernel::Command<payments_api::GiveBack>>,
@@ -218,21 +222,42 @@ impl Refunds for World {
     }
 }
 
+/// Whatever does what payments do.
+struct World {
+    payments: Arc<dyn Payments>,
+    refunds: Arc<dyn Refunds>,
+}
+
+fn all_done<T: std::fmt::Debug>(answers: &[Answer<T>]) {
+    assert!(answers.iter().all(|answer| matches!(answer, Answer::Done(_))), "{answers:?}");
+}
+
+impl World {
+    async fn hold(&self, names: &[&str]) {
+        let batch = names.iter().map(|name| authorise(order(name), 1, CARD)).collect();
+        all_done(&self.payments.authorise(batch).await);
+    }
+
+    async fn take(&self, names: &[&str]) {
+        self.hold(names).await;
+        all_done(&self.payments.capture(names.iter().map(|name| capture(order(name), 1)).collect()).await);
+    }
+}
+
 #[async_trait]
 impl States for World {
     async fn bring_about(&self, state: &str) {
-        let fake = &self.0;
-        let held = ["held", "let go"].map(|name| authorise(order(name), 1, CARD));
-        let taken = ["taken", "broken", "given back"].map(|name| authorise(order(name), 1, CARD));
         match state {
-            HELD => _ = fake.authorise(held.into()).await,
-            TAKEN | GIVEN_BACK => {
-                let orders: Vec<OrderId> = taken.iter().map(|command| command.id.order).collect();
-                fake.authorise(taken.into()).await;
-                fake.capture(orders.into_iter().map(|order| capture(order, 1)).collect()).await;
-                if state == GIVEN_BACK {
-                    fake.give_back(vec![give_back(order("given back"), "staff/bob/3", Some(300))]).await;
-                }
+            HELD => self.hold(&["held", "let go"]).await,
+            TAKEN => self.take(&["taken", "broken"]).await,
+            GIVEN_BACK => {
+                self.take(&["given back"]).await;
+                all_done(
+                    &self
+                        .refunds
+                        .give_back(vec![give_back(order("given back"), "staff/bob/3", Some(300))])
+                        .await,
+                );
             }
             _ => {}
         }
@@ -242,8 +267,21 @@ impl States for World {
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_keep_their_pacts() {
     let fake = Arc::new(FakePayments::default());
-    let world = Arc::new(World(fake.clone()));
-    let served =
-        Served { payments: fake, refunds: world.clone(), events: world.clone(), facts: world.clone() };
-    Provider::new(NAME, port(), served, world, ()).keeps_its_pacts().await;
+    let tells = Arc::new(Tells(fake.clone()));
+    let world = World { payments: fake.clone(), refunds: fake.clone() };
+    let served = Served { payments: fake, refunds: tells.clone(), events: tells.clone(), facts: tells };
+    Provider::new(NAME, port(), served, Arc::new(world), ()).keeps_its_pacts().await;
+}
+
+/// What moves money, by the core on real PostgreSQL, with a gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_with_a_gateway_keep_their_pact_with_orders() {
+    let (database, outside) = (database().await, Outside::start().await);
+    prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
+    let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
+    let store = Store::new(database.options(&role_of(NAME)), NAME, 8, clock);
+    let core = payments_core::Payments::new(store, outside.callee());
+    let world = World { payments: core.clone(), refunds: core.clone() };
+    let provider = Provider::new(NAME, port(), Served::by(core), Arc::new(world), (database, outside));
+    provider.keeps_its_pact_with("orders").await;
 }

@@ -1,21 +1,26 @@
-//! Shipping: asked by orders and by the shop. What is behind the port here is the contract's own fake, which keeps to the suite that the
-//! core keeps to.
+//! Shipping: asked by orders and by the shop, of the core, and of the contract's own fake.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use banyan_kernel::{Answer, ManualClock, Money, OrderId, Place, Timestamp, TraceParent};
+use banyan_kernel::{Answer, Json, ManualClock, Money, OrderId, Place, Timestamp, TraceParent};
 use banyan_net::port::PortClient;
+use banyan_postgres::testing::database;
+use banyan_store::{Store, prepare, role_of};
+use orders_api::OrderShipped;
 use serde_json::json;
 use shipping_api::{
     NAME, ParcelState, ParcelView, Parcels, QuoteParcel, QuoteSource, Quotes, ServiceQuote,
     ShipmentBookedReply, ShipmentCancelledReply, ShipmentFact, ShipmentFacts, Shipping, refusals,
     testing::{FakeShipping, Said, book, book_from, cancel, order},
 };
+use shipping_core::schema;
 use shipping_http::{HttpShipping, Served, port};
 
 use crate::{
-    inventory::before,
+    events::envelope,
+    inventory::{before, hear},
+    outside::Outside,
     talk::Talk,
     verify::{Provider, States},
 };
@@ -86,18 +91,20 @@ fn fact() -> ShipmentFact {
     }
 }
 
-/// The fake, and an audit's question that it knows nothing of.
-struct World(Arc<FakeShipping>);
+/// An audit's question, which the fake knows nothing of.
+struct Tells;
 
 #[async_trait]
-impl ShipmentFacts for World {
+impl ShipmentFacts for Tells {
     async fn facts(&self, _: OrderId, _: OrderId) -> Answer<Vec<ShipmentFact>> {
         Answer::Done(vec![fact()])
     }
 }
 
+struct Faked(Arc<FakeShipping>);
+
 #[async_trait]
-impl States for World {
+impl States for Faked {
     async fn bring_about(&self, state: &str) {
         let fake = &self.0;
         match state {
@@ -115,7 +122,48 @@ impl States for World {
 #[tokio::test(flavor = "multi_thread")]
 async fn shipping_keeps_its_pacts() {
     let fake = Arc::new(FakeShipping::default());
-    let world = Arc::new(World(fake.clone()));
-    let served = Served { shipping: fake.clone(), parcels: fake, facts: world.clone() };
-    Provider::new(NAME, port(), served, world, ()).keeps_its_pacts().await;
+    let served = Served { shipping: fake.clone(), parcels: fake.clone(), facts: Arc::new(Tells) };
+    Provider::new(NAME, port(), served, Arc::new(Faked(fake)), ()).keeps_its_pacts().await;
+}
+
+/// The core on real PostgreSQL, with a carrier.
+struct Real {
+    core: Arc<shipping_core::Shipping>,
+    store: Store,
+    outside: Outside,
+}
+
+impl Real {
+    async fn book(&self, name: &str) {
+        let answers = self.core.book(vec![book(order(name), 1)]).await;
+        assert!(matches!(answers[..], [Answer::Done(_)]), "{answers:?}");
+    }
+}
+
+#[async_trait]
+impl States for Real {
+    async fn bring_about(&self, state: &str) {
+        self.outside.refuses(state == NOBODY_THERE).await;
+        match state {
+            BOOKED => self.book("booked").await,
+            GONE => {
+                self.book("gone").await;
+                let told = envelope("orders", &order("gone").to_string(), 2, OrderShipped::KIND, Json::Null);
+                hear(&shipping_core::OrdersConsumer::new(self.store.clone()), &[told]).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What orders have sent, and the shop follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn shipping_with_a_carrier_keeps_its_pacts() {
+    let (database, outside) = (database().await, Outside::start().await);
+    prepare(&database.superuser(), "", &[schema()]).await.expect("a schema");
+    let clock = Arc::new(ManualClock::at_micros(1_750_000_000_000_000));
+    let store = Store::new(database.options(&role_of(NAME)), NAME, 8, clock);
+    let core = shipping_core::Shipping::new(store.clone(), outside.callee());
+    let states = Arc::new(Real { core: core.clone(), store, outside });
+    Provider::new(NAME, port(), Served::by(core), states, database).keeps_its_pacts().await;
 }

@@ -8,7 +8,7 @@ use banyan_net::{
     port::{PortClient, ServiceKey, testing::key},
 };
 use pact_consumer::{
-    patterns::{JsonPattern, Like},
+    patterns::{EachLike, JsonPattern, Like},
     prelude::{HttpPartBuilder, PactBuilder, StartMockServer},
     term,
 };
@@ -18,6 +18,9 @@ use tempfile::TempDir;
 
 /// Texts that a consumer acts upon: of everything else the form is enough.
 const EXACT: [&str; 6] = ["code", "done", "kind", "sending", "source", "state"];
+
+/// Lists of which a consumer expects no certain length, but something in them.
+const OF_SEVERAL: [&str; 1] = ["services"];
 
 /// All that a consumer says to a provider.
 pub struct Talk {
@@ -44,6 +47,9 @@ pub fn form(value: &Value) -> JsonPattern {
 
 fn formed(name: &str, value: &Value) -> JsonPattern {
     match value {
+        Value::Array(items) if OF_SEVERAL.contains(&name) => {
+            JsonPattern::pattern(EachLike::new(formed("", &items[0])).with_min_len(1))
+        }
         Value::Array(items) => JsonPattern::Array(items.iter().map(|item| formed(name, item)).collect()),
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| (name.clone(), formed(name, value)));

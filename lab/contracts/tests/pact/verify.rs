@@ -4,7 +4,7 @@ use std::{any::Any, collections::HashMap, fmt, fs, sync::Arc};
 
 use async_trait::async_trait;
 use axum::Router;
-use banyan_contracts::{Way, root, seams};
+use banyan_contracts::{Seam, Way, root, seams};
 use banyan_net::port::{
     Callers, Door, Port, ServiceKey,
     testing::{CALLER, Database, key},
@@ -66,15 +66,27 @@ impl Provider {
 
     /// Keeps to all that its consumers expect.
     pub async fn keeps_its_pacts(self) {
-        let said = self.verified().await;
+        let said = self.verified(&anybody).await;
         assert!(said.result, "{}", said.output.join("\n"));
     }
 
-    /// Asks for all that is expected of it.
-    pub async fn verified(self) -> VerificationExecutionResult {
-        let (port, _serving) = serve(self.router).await;
-        verify(self.module, Way::Http, port, authorization(self.module, &self.key), self.states).await
+    /// Keeps to all that one of them expects.
+    pub async fn keeps_its_pact_with(self, consumer: &str) {
+        let said = self.verified(&|seam| seam.consumer == consumer).await;
+        assert!(said.result, "{}", said.output.join("\n"));
     }
+
+    /// Asks for what those expect of it.
+    pub async fn verified(self, of: &dyn Fn(&Seam) -> bool) -> VerificationExecutionResult {
+        let (port, _serving) = serve(self.router).await;
+        let pacts = pacts(self.module, Way::Http, of);
+        verify(self.module, &pacts, port, authorization(self.module, &self.key), self.states).await
+    }
+}
+
+/// Whoever it is.
+pub fn anybody(_: &Seam) -> bool {
+    true
 }
 
 /// Serves until what is handed back is dropped.
@@ -95,13 +107,13 @@ pub fn authorization(module: &str, key: &ServiceKey) -> HashMap<String, String> 
 /// Holds whoever answers there to the pacts of a module.
 pub async fn verify(
     module: &str,
-    way: Way,
+    (way, pacts): &(Way, Vec<String>),
     port: u16,
     custom_headers: HashMap<String, String>,
     states: Arc<dyn States>,
 ) -> VerificationExecutionResult {
     is_quiet();
-    let transport = if way == Way::Http { "http" } else { "async-message" };
+    let transport = if *way == Way::Http { "http" } else { "async-message" };
     let transport =
         ProviderTransport { transport: transport.to_owned(), port: Some(port), path: None, scheme: None };
     let provider = ProviderInfo {
@@ -116,26 +128,27 @@ pub async fn verify(
         request_timeout: 30_000,
         ..VerificationOptions::default()
     };
-    let (pacts, filter, states) = (pacts(module, way), FilterInfo::None, Arc::new(Executor(states)));
-    let expected: usize = pacts.iter().map(interactions).sum();
-    let pacts = pacts.into_iter().map(PactSource::String).collect();
+    let (filter, states) = (FilterInfo::None, Arc::new(Executor(states)));
+    let expected: usize = pacts.iter().map(|pact| interactions(pact)).sum();
+    let pacts = pacts.iter().cloned().map(PactSource::String).collect();
     let verified = verify_provider_async(provider, pacts, filter, Vec::new(), &options, None, &states, None);
     let verified = verified.await.expect("Pact verifies");
     assert_eq!(verified.interaction_results.len(), expected, "of {module}, all was asked");
     verified
 }
 
-fn pacts(module: &str, way: Way) -> Vec<String> {
-    let seams = seams().into_iter().filter(|seam| seam.way == way && seam.provider == module);
+/// What is expected of a module, and by what it is asked.
+pub fn pacts(module: &str, way: Way, of: &dyn Fn(&Seam) -> bool) -> (Way, Vec<String>) {
+    let seams = seams().into_iter().filter(|seam| seam.way == way && seam.provider == module && of(seam));
     let read = |path: String| {
         fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     };
     let pacts: Vec<String> = seams.map(|seam| read(seam.pact())).collect();
     assert!(!pacts.is_empty(), "nobody expects anything of {module}");
-    pacts
+    (way, pacts)
 }
 
-fn interactions(pact: &String) -> usize {
+fn interactions(pact: &str) -> usize {
     let pact: Value = serde_json::from_str(pact).expect("JSON");
     pact["interactions"].as_array().map_or(0, Vec::len)
 }
