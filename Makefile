@@ -54,6 +54,7 @@ lab: ## The rows that can be lived: make lab, or make lab ROW=C4 [WITHOUT=inbox]
 	@test -x target/release/lab || echo "building the lab (a few minutes, the first time)"
 	@cargo build --release $(ALL_PROGRAMS) --quiet
 	@sh platform/kafka/broker.sh target/tools/kafka-4.1.0 || [ $$? -eq 3 ]
+	@[ "$(ROW)" != F4 ] || sh lab/unleash.sh target/tools/unleash-8.2.0
 	@target/release/lab $(ROW) $(if $(WITHOUT),--without $(WITHOUT))
 
 services: ## The shop in parts: Kafka, a database per module, six services and their front, until Ctrl-C [COUNT="orders=2 shipping=0"] [ROUTED=inventory]

@@ -28,6 +28,7 @@ mod e4;
 mod e6;
 mod e7;
 mod f1;
+mod f4;
 mod g2;
 mod h3;
 mod h4;
@@ -82,6 +83,7 @@ pub const ROWS: &[Row] = &[
     e6::ROW,
     e7::ROW,
     f1::ROW,
+    f4::ROW,
     g2::ROW,
     h3::ROW,
     h4::ROW,

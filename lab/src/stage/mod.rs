@@ -15,6 +15,7 @@ pub mod process;
 mod seed;
 mod shop;
 mod shoppers;
+mod unleash;
 mod wait;
 
 use std::{
@@ -35,6 +36,7 @@ pub use load::{Sample, Wish, violations};
 pub use seed::Seed;
 pub use shop::{ShopOptions, ShopProcess};
 pub use shoppers::{Shopped, Shoppers};
+pub use unleash::Unleash;
 pub use wait::{until, within};
 
 use leash::Leash;

@@ -9,19 +9,10 @@ use unleash_types::client_features::{ClientFeature, Strategy};
 
 use crate::WEIGHTS_SUM;
 
-/// What the engine knows how to evaluate.
-const STRATEGIES: [&str; 8] = [
-    "default",
-    "flexibleRollout",
-    "userWithId",
-    "gradualRolloutUserId",
-    "gradualRolloutSessionId",
-    "gradualRolloutRandom",
-    "remoteAddress",
-    "applicationHostname",
-];
-/// Parameters that are percentages.
-const PERCENTAGES: [&str; 2] = ["rollout", "percentage"];
+/// What the engine evaluates and a server takes: older ones (`userWithId`, `gradualRollout...`) the engine knows, and no server imports.
+const STRATEGIES: [&str; 4] = ["default", "flexibleRollout", "remoteAddress", "applicationHostname"];
+/// The parameter that is a percentage.
+const ROLLOUT: &str = "rollout";
 const NAME_CHARACTERS_MAX: usize = 100;
 
 /// A flag as its file says.
@@ -189,7 +180,7 @@ fn strategy(exported: &Map<String, Value>) -> Result<Strategy, String> {
     let mut strategy = Strategy::deserialize(Value::Object(exported.clone()))
         .map_err(|error| format!("its strategy {name}: {error}"))?;
     for (parameter, value) in strategy.parameters.iter().flatten() {
-        if PERCENTAGES.contains(&parameter.as_str()) && !value.parse::<u8>().is_ok_and(|it| it <= 100) {
+        if parameter == ROLLOUT && !value.parse::<u8>().is_ok_and(|it| it <= 100) {
             return Err(format!("{parameter} of {name} is {value:?}, and must be 0 to 100"));
         }
     }
