@@ -37,6 +37,9 @@ pub(super) struct ReplayArgs {
     /// How many baskets are under way at once, 1 to 1024.
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
+    /// Begins at most so many baskets a second; as fast as they go, unless told.
+    #[arg(long)]
+    per_second: Option<u32>,
     /// Plays only so many baskets.
     #[arg(long)]
     limit: Option<usize>,
@@ -56,6 +59,7 @@ pub(super) async fn replay(common: &Common, args: ReplayArgs) -> Result<ExitCode
     options.run = args.run;
     options.strict = args.strict;
     options.in_flight = args.in_flight;
+    options.per_second = args.per_second;
     options.limit = args.limit;
     options.allow_empty_cells = args.allow_empty_cells;
     options.yardstick_per_s = args.yardstick.or(measured(common)?);

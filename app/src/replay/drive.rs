@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::{
@@ -76,8 +76,12 @@ pub(super) async fn drive(
     progress.phase(Phase::Baskets, baskets.map(|count| count.min(limit as u64)));
     let began = Instant::now();
     let mut count = Count::new();
-    let baskets =
-        stream::try_unfold(feed, |feed| async { Ok(feed.basket().await?.map(|basket| (basket, feed))) });
+    let baskets = stream::try_unfold((feed, pace(options)), |(feed, mut pace)| async {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
+        Ok(feed.basket().await?.map(|basket| (basket, (feed, pace))))
+    });
     let placed = baskets
         .take(limit)
         .map_ok(|basket| async move { Ok::<_, Error>(place(shop, options, &basket).await) })
@@ -89,6 +93,13 @@ pub(super) async fn drive(
         count.give_up_when_gone(options.in_flight)?;
     }
     Ok(count.finish(began.elapsed()))
+}
+
+/// When the next basket may begin, where there is a measure.
+fn pace(options: &Options) -> Option<Interval> {
+    let mut pace = interval(Duration::from_secs(1) / options.per_second?);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Some(pace)
 }
 
 async fn place(shop: &Shop, options: &Options, basket: &Basket) -> (Fate, Effort) {

@@ -31,6 +31,8 @@ pub struct Options {
     pub strict: bool,
     /// How many baskets are under way at once: 1 to 1,024.
     pub in_flight: usize,
+    /// Begin at most so many baskets a second; as fast as they go, unless told.
+    pub per_second: Option<u32>,
     /// Play only so many baskets.
     pub limit: Option<usize>,
     /// An empty cell of the step table does not count: for what is too small to fill them all.
@@ -66,6 +68,7 @@ impl Options {
             run: 1,
             strict: false,
             in_flight: 64,
+            per_second: None,
             limit: None,
             allow_empty_cells: false,
             started_at,

@@ -103,6 +103,9 @@ fn check(options: &Options) -> Result<(), Error> {
     if !(1..=IN_FLIGHT_MAX).contains(&options.in_flight) {
         return Err(Error::Usage(format!("{} in flight; 1 to {IN_FLIGHT_MAX} are taken", options.in_flight)));
     }
+    if options.per_second == Some(0) {
+        return Err(Error::Usage("0 baskets a second play nothing".to_owned()));
+    }
     if options.limit == Some(0) {
         return Err(Error::Usage("a limit of 0 baskets plays nothing".to_owned()));
     }

@@ -152,6 +152,19 @@ async fn what_may_change_is_asked_again_with_the_same_key_and_what_may_not_is_an
     assert_eq!(keys, [["replay-1-B1"; 5].as_slice(), &["replay-1-B2"]].concat());
 }
 
+/// No sooner than that; how much later is the machine's affair.
+#[tokio::test]
+async fn baskets_begin_no_faster_than_is_asked_for() {
+    let stage = Stage::new().await;
+    let began = tokio::time::Instant::now();
+    play(Options { per_second: Some(20), ..stage.options(&small_file()) }).await;
+    assert_eq!(stage.shop.book().asked("/v1/orders").len(), 4);
+    assert!(
+        began.elapsed() >= Duration::from_millis(150),
+        "four baskets, three times a twentieth of a second between them"
+    );
+}
+
 #[tokio::test]
 async fn broken_lines_are_skipped_or_stop_a_strict_replay() {
     let stage = Stage::new().await;
@@ -220,6 +233,7 @@ async fn files_and_options_that_are_no_good_have_an_exit_code_of_their_own() {
         Options { file: empty, ..good.clone() },
         Options { file: stage.folder.path().to_owned(), ..good.clone() },
         Options { in_flight: 0, ..good.clone() },
+        Options { per_second: Some(0), ..good.clone() },
         Options { limit: Some(0), ..good.clone() },
         Options { base_url: "shop".to_owned(), ..good },
     ];
