@@ -90,6 +90,9 @@ impl Orders {
         let ids: Vec<Uuid> =
             sqlx::query_scalar(STREAM_IDS).bind(after.0).bind(upto.0).fetch_all(pool).await?;
         let mut rows = self.rows(after, upto).await?;
+        // What was placed between the two readings has a row, and a stream that the next one finds.
+        let ids: BTreeSet<Uuid> = ids.into_iter().chain(rows.keys().map(|id| id.0)).collect();
+        let ids: Vec<Uuid> = ids.into_iter().collect();
         let heard = self.heard(after, upto).await?;
         let listed = live_rows(pool, after, upto).await?;
         // Events after rows: a stream may be ahead of its row, never behind.

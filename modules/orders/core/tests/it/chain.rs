@@ -114,6 +114,29 @@ async fn another_first_answer_is_seen() {
     }
 }
 
+/// Placed between two readings of a page: an order is as whole as any.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_placed_while_facts_are_read_is_whole() {
+    const ORDERS: usize = 300;
+    let world = World::new().await;
+    let placing = async {
+        for n in 0..ORDERS {
+            world.placed(&format!("busy-{n}")).await;
+        }
+    };
+    let reading = async {
+        loop {
+            let facts = facts(&world).await;
+            let broken = facts.iter().find(|fact| fact.chain.is_some() || fact.row.is_some());
+            assert_eq!(broken, None);
+            if facts.len() == ORDERS {
+                break;
+            }
+        }
+    };
+    tokio::join!(placing, reading);
+}
+
 #[tokio::test]
 async fn facts_come_in_pages_of_orders() {
     let (world, _) = world().await;
