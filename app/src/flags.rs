@@ -87,6 +87,12 @@ impl ShopFlags {
         self.flags.clone()
     }
 
+    /// What is wrong with the folder, while it is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.files.trouble()
+    }
+
     /// Those that this program reads, by their names.
     #[must_use]
     pub fn all(&self) -> Vec<FlagView> {

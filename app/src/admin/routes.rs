@@ -158,7 +158,7 @@ pub(super) async fn stop(
 }
 
 pub(super) async fn flags(State(admin): State<Admin>) -> Json<Value> {
-    Json(json!({ "flags": admin.0.flags.all() }))
+    Json(json!({ "flags": admin.0.flags.all(), "trouble": admin.0.flags.trouble() }))
 }
 
 fn by(principal: &Principal, why: String, revision: i64) -> Result<By, Problem> {

@@ -45,5 +45,11 @@ pub(super) async fn flags(common: &Common, args: FlagsArgs) -> Result<ExitCode, 
             flag.read_in
         );
     }
-    Ok(ExitCode::SUCCESS)
+    // Last, where it is seen; the next start would refuse it.
+    match answer["trouble"].as_str() {
+        Some(trouble) => {
+            Err(format!("flags are as they were before, and the shop would not start again: {trouble}"))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
 }

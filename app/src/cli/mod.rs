@@ -152,6 +152,9 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>, swap: Swap) -> ExitCo
     {
         return misused(&why);
     }
+    if serves && let Err(why) = settings::check_typed(&given) {
+        return misused(&why);
+    }
     let format = if cli.common.log_json { LogFormat::Json } else { LogFormat::Text };
     let traces =
         if serves { TraceSettings::read("banyan", |name| std::env::var(name).ok()) } else { Ok(None) };

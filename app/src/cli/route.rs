@@ -158,7 +158,9 @@ fn shown(args: &RouteArgs, routes: &[Value]) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     if routes.is_empty() {
-        say!("no module is on both sides: BANYAN_INVENTORY=ADDRESS BANYAN_ROUTED=inventory banyan serve");
+        say!(
+            "no module is on both sides: `make services ROUTED=inventory` starts a shop with one; README.md, \"Take it apart while it sells\""
+        );
     }
     routes.iter().for_each(show);
     Ok(ExitCode::SUCCESS)

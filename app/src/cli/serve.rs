@@ -197,9 +197,8 @@ impl ServeArgs {
             return Err(StartError::NotLoopback(self.admin_listen).to_string());
         }
         let database = self.database_url.as_deref().map(database).transpose()?;
-        let said_openly = std::env::var("DATABASE_URL").ok() != self.database_url;
-        if said_openly && self.database_url.as_deref().and_then(password_of).is_some() {
-            return Err("a password on the command line is everybody's: set DATABASE_URL".to_owned());
+        if let Some(folder) = self.flags.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(format!("--flags: {} is no folder", folder.display()));
         }
         let (elsewhere, routed) = self.elsewhere.both()?;
         let (database, database_password) = database.map_or((None, String::new()), |(d, p)| (Some(d), p));
@@ -265,10 +264,6 @@ impl ServeArgs {
         let sender = self.mail_from.as_deref().map(compose::mail_sender).transpose();
         sender.map_err(|why| format!("--mail-from: {why}"))?;
         let Some((url, from)) = self.smtp_url.clone().zip(self.mail_from.clone()) else { return Ok(None) };
-        let on_the_command_line = std::env::var("BANYAN_SMTP_URL").as_ref() != Ok(&url);
-        if on_the_command_line && url.contains('@') {
-            return Err("a password on the command line is everybody's: set BANYAN_SMTP_URL".to_owned());
-        }
         if self.elsewhere.notifications.is_some() {
             return Err(
                 "--smtp-url is for whoever sends mails: notifications, which are elsewhere".to_owned()
@@ -336,7 +331,8 @@ fn database(url: &str) -> Result<(PgConnectOptions, String), String> {
         return Err(wrong(&"it begins with postgres://"));
     }
     let options = url.parse().map_err(|error: banyan_store::sqlx::Error| wrong(&error))?;
-    Ok((options, password_of(url).unwrap_or_default().to_owned()))
+    // As libpq has it: modules' passwords are derived from whichever the administrator logs in with.
+    Ok((options, password_of(url).or_else(|| said("PGPASSWORD")).unwrap_or_default()))
 }
 
 /// An address by HTTP. It is not repeated when it is none: there may be a password in it.

@@ -254,7 +254,9 @@ fn traces() -> impl Iterator<Item = Row> {
         };
         let value = match said {
             // An address may hold a password.
-            Some(value) if variable.is_secret || value.contains('@') => MASKED.to_owned(),
+            Some(value) if variable.is_secret || value.contains('@') || password_of(&value).is_some() => {
+                MASKED.to_owned()
+            }
             Some(value) => value,
             None => variable.default.unwrap_or_default().to_owned(),
         };
@@ -282,6 +284,27 @@ fn with_variables() -> Vec<(String, String)> {
 fn keys() -> Vec<String> {
     let command = Cli::command();
     command.find_subcommand("serve").into_iter().flat_map(settings).map(key).collect()
+}
+
+/// What is typed stands in everybody's list of processes, and in a history.
+///
+/// # Errors
+/// When an address that was typed has a password in it; says which variable to set.
+pub(super) fn check_typed(given: &ArgMatches) -> Result<(), String> {
+    let Some((name, given)) = given.subcommand() else { return Ok(()) };
+    let command = Cli::command();
+    let of_command = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+    for arg in of_command {
+        let id = arg.get_id().as_str();
+        let is_typed = matches!(given.try_contains_id(id), Ok(true))
+            && given.value_source(id) == Some(ValueSource::CommandLine);
+        let mut raw = given.try_get_raw(id).ok().flatten().into_iter().flatten();
+        if is_typed && raw.any(|value| value.to_str().and_then(password_of).is_some()) {
+            let variable = arg.get_env().unwrap_or_default().to_string_lossy();
+            return Err(format!("a password on the command line is everybody's: set {variable}"));
+        }
+    }
+    Ok(())
 }
 
 /// The variable that says the same.

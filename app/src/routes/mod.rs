@@ -69,7 +69,7 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
     /// The module is on one side alone.
-    #[error("{0} is not on both sides: start its service, and the shop with its address (BANYAN_{upper}) and BANYAN_ROUTED={0}", upper = .0.to_uppercase())]
+    #[error("{0} is not on both sides: its own process must run, and the shop (built with Kafka) be told of it by BANYAN_{upper} and BANYAN_ROUTED={0}", upper = .0.to_uppercase())]
     NotRouted(String),
     /// Somebody else turned it since the asker looked.
     #[error("the route of {module} was turned meanwhile by {by}, at {at}: {why}; look again")]

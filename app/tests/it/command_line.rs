@@ -283,10 +283,14 @@ fn a_wrong_value_is_named_where_it_was_said_and_a_secret_in_the_file_is_refused(
     for (argument, address) in [
         ("--database-url", "postgres://u:secret@h/d"),
         ("--database-url", "postgres://h/d?user=u&password=secret"),
+        ("--database-url", "postgres://h/d?user=u&%70assword=secret"),
         ("--smtp-url", "smtps://u:secret@h"),
+        ("--smtp-url", "smtp://127.0.0.1:1?password=secret"),
+        ("--gateway-url", "http://u:secret@h"),
+        ("--unleash-url", "http://u:secret@h/api"),
     ] {
         let refused = run("", &["serve", "--mail-from", "a@b.example", argument, address]);
-        check(&refused, 1, "a password on the command line is everybody's");
+        check(&refused, 2, "a password on the command line is everybody's");
         assert!(!String::from_utf8_lossy(&refused.stderr).contains("secret"), "{refused:?}");
     }
     let unknown = run_in(folder.path(), &CONFIG, &[("BANYAN_BINS", "x")]);

@@ -117,18 +117,32 @@ impl Flag {
         };
         let purpose = feature.description.clone().filter(|purpose| !purpose.trim().is_empty());
         let feature = client_feature(name, environment.enabled, &read.feature_strategies)?;
+        let (weights, default) = (weights_of(&feature), tag("default")?);
+        if !weights.is_empty() && !weights.contains_key(&default) {
+            return Err(format!("its tag `default` is {default:?}, which is none of its variants"));
+        }
         Ok(Self {
             name: name.to_owned(),
             purpose: purpose.ok_or("it has no description, which says what it is for")?,
             owner: tag("owner")?,
             since: date("since", &tag("since")?)?,
             removal: date("removal", &tag("removal")?)?,
-            default: tag("default")?,
+            default,
             enabled: environment.enabled,
-            weights: weights_of(&feature),
+            weights,
             feature: serde_json::to_value(&feature).map_err(|error| error.to_string())?,
             export,
         })
+    }
+
+    /// Whether another file of the flag can take this one's place: whoever reads it knows its variants and no others.
+    pub(crate) fn is_turned_by(&self, other: &Self) -> Result<(), FlagError> {
+        if self.weights.keys().eq(other.weights.keys()) {
+            return Ok(());
+        }
+        let known: Vec<&str> = self.weights.keys().map(String::as_str).collect();
+        let why = format!("its variants are {}, no more and no fewer", known.join(", "));
+        Err(FlagError { name: self.name.clone(), why })
     }
 
     /// The same flag with other weights in its first strategy.

@@ -30,6 +30,8 @@ pub struct Files {
     built_in: BTreeMap<String, Flag>,
     client: Client<ByName>,
     read: Mutex<Read>,
+    /// Why the folder's last change is not taken.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -45,11 +47,17 @@ type Stamp = (SystemTime, u64);
 /// Why flags cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// One is wrong.
+    /// One that the program was built with is wrong.
     #[error(transparent)]
     Flag(#[from] FlagError),
+    /// One in the folder is.
+    #[error("{path}: {why}", path = .0.display(), why = .1)]
+    File(PathBuf, FlagError),
+    /// What is in its place is no file that could be read.
+    #[error("{path} is no file", path = .0.display())]
+    NoFile(PathBuf),
     /// The folder, or a file in it.
-    #[error("{0} cannot be read: {1}")]
+    #[error("{path} cannot be read: {why}", path = .0.display(), why = .1)]
     Read(PathBuf, io::Error),
 }
 
@@ -61,8 +69,13 @@ impl Files {
     pub fn open(built_in: &[(&str, &str)], folder: &Path) -> Result<Self, FilesError> {
         let built_in = built_in.iter().map(|(name, text)| Ok(((*name).to_owned(), Flag::parse(name, text)?)));
         let built_in = built_in.collect::<Result<_, FlagError>>()?;
-        let files =
-            Self { folder: folder.to_owned(), built_in, client: engine::offline(), read: Mutex::default() };
+        let files = Self {
+            folder: folder.to_owned(),
+            built_in,
+            client: engine::offline(),
+            read: Mutex::default(),
+            trouble: Mutex::default(),
+        };
         let found = files.stamps()?;
         files.take(found)?;
         Ok(files)
@@ -92,11 +105,14 @@ impl Files {
             .collect();
         for name in found.keys() {
             let path = self.path(name);
-            let text = fs::read_to_string(&path).map_err(|error| FilesError::Read(path, error))?;
-            let before = flags.insert(name.clone(), (Flag::parse(name, &text)?, SaidBy::Folder));
-            if before.is_none() {
-                tracing::warn!(flag = name, correlation = "", "a file of a flag that nobody reads");
-            }
+            let text = fs::read_to_string(&path).map_err(|error| FilesError::Read(path.clone(), error))?;
+            let flag = Flag::parse(name, &text).map_err(|why| FilesError::File(path.clone(), why))?;
+            let Some((ours, _)) = flags.get(name) else {
+                tracing::warn!(?path, correlation = "", "a file of a flag that nobody reads");
+                continue;
+            };
+            ours.is_turned_by(&flag).map_err(|why| FilesError::File(path, why))?;
+            flags.insert(name.clone(), (flag, SaidBy::Folder));
         }
         let features: Vec<_> = flags.values().map(|(flag, _)| flag.feature.clone()).collect();
         let mut read = self.read();
@@ -123,10 +139,15 @@ impl Files {
             let Some(name) = path.file_stem().and_then(|name| name.to_str()).filter(|_| is_flag) else {
                 continue;
             };
-            let about = fs::metadata(&path).map_err(wrong)?;
+            let about = fs::metadata(&path).map_err(|error| FilesError::Read(path.clone(), error))?;
+            // To open a pipe is to wait for who writes into it.
+            if !about.is_file() {
+                return Err(FilesError::NoFile(path));
+            }
             if about.len() > FILE_BYTES_MAX {
                 let why = format!("its file has more than {FILE_BYTES_MAX} bytes");
-                return Err(FlagError { name: name.to_owned(), why }.into());
+                let why = FlagError { name: name.to_owned(), why };
+                return Err(FilesError::File(path, why));
             }
             stamps.insert(name.to_owned(), (about.modified().map_err(wrong)?, about.len()));
         }
@@ -148,6 +169,7 @@ impl Files {
                 }
                 _ => {}
             }
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&why);
             said = why;
         }
     }
@@ -156,6 +178,12 @@ impl Files {
     #[must_use]
     pub fn flags(&self) -> Vec<Flag> {
         self.read().flags.values().map(|(flag, _)| flag.clone()).collect()
+    }
+
+    /// What is wrong with the folder, while it is: then all flags are as they were before.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The names of those that the program was built with.
@@ -205,8 +233,7 @@ impl Flags for Files {
         self.write(&self.turned(flag, weights)?)?;
         match self.reload() {
             Ok(_) => Ok(()),
-            Err(FilesError::Flag(error)) => Err(error.into()),
-            Err(FilesError::Read(path, error)) => Err(TurnError::Write(path.display().to_string(), error)),
+            Err(error) => Err(TurnError::Read(error.to_string())),
         }
     }
 }

@@ -54,6 +54,9 @@ pub enum TurnError {
     /// What it would become is no flag.
     #[error(transparent)]
     Flag(#[from] FlagError),
+    /// The file is written, and another in the folder is wrong: so none is read.
+    #[error("it is turned as soon as the folder can be read: {0}")]
+    Read(String),
     /// The file was not written.
     #[error("{0} cannot be written: {1}")]
     Write(String, std::io::Error),

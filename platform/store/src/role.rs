@@ -1,8 +1,10 @@
 //! A role per module: it sees its own schema and no other, and cannot hold anything for long.
 
 use hmac::{Hmac, Mac};
+use percent_encoding::percent_decode_str;
 use sha2::Sha256;
 use sqlx::postgres::PgConnectOptions;
+use url::form_urlencoded;
 
 /// Set at the server, per role: a frozen process holds neither locks nor the horizon of readers.
 pub const ROLE_SETTINGS: [(&str, &str); 7] = [
@@ -34,18 +36,19 @@ pub fn role_password(administrator: &str, module: &str) -> Option<String> {
     Some(hex::encode(mac.finalize().into_bytes()))
 }
 
-/// The password in an address, as it stands there: in what follows the question mark, which counts before the place between user and
-/// host, as it does for who connects by it.
+/// The password in an address, decoded, so that two ways to write it are one: in what follows the question mark, which counts before the
+/// place between user and host, as it does for who connects by it.
 #[must_use]
-pub fn password_of(address: &str) -> Option<&str> {
+pub fn password_of(address: &str) -> Option<String> {
     let (place, query) = address.split_once('?').unwrap_or((address, ""));
     let query = query.split('#').next().unwrap_or_default();
-    let named = query.split('&').filter_map(|pair| pair.strip_prefix("password=")).next_back();
+    let named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "password").last();
     let authority =
         place.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let written = user.split_once(':').map(|(_, password)| password);
-    named.or(written).filter(|password| !password.is_empty())
+    let written = user.split_once(':').map(|(_, password)| percent_decode_str(password).decode_utf8_lossy());
+    let password = named.map(|(_, password)| password).or(written)?;
+    Some(password.into_owned()).filter(|password| !password.is_empty())
 }
 
 /// How a module logs in where its administrator does: as its role, with its password if there is one.
@@ -71,6 +74,9 @@ mod tests {
         for (address, password) in [
             ("postgres://me:a:b@h/d", Some("a:b")),
             ("postgres://me:a@b@h/d?x=1", Some("a@b")),
+            ("postgres://me:p%40ss%20w@h/d", Some("p@ss w")),
+            ("postgres://h/d?user=me&password=p%40ss+w", Some("p@ss w")),
+            ("postgres://h/d?user=me&%70assword=a", Some("a")),
             ("postgres://h/d?user=me&password=a", Some("a")),
             ("postgres://h/d?password=a#rest", Some("a")),
             ("postgres://me:a@h/d?sslmode=prefer&password=b", Some("b")),
@@ -80,7 +86,7 @@ mod tests {
             ("postgres:///d?host=/run/me:a@b", None),
             ("h:80", None),
         ] {
-            assert_eq!(password_of(address), password, "{address}");
+            assert_eq!(password_of(address).as_deref(), password, "{address}");
             // Who connects by it means the same.
             let connects = address.parse::<PgConnectOptions>().map(|options| format!("{options:?}"));
             if let (Ok(connects), Some(password)) = (connects, password) {

@@ -99,10 +99,32 @@ async fn a_file_that_changes_is_read_again_and_one_that_is_wrong_changes_nothing
     fs::write(&path, "{").expect("a file");
     let why = files.reload().expect_err("it is no flag");
     assert!(
-        matches!(&why, FilesError::Flag(why) if why.name == "way" && why.why.starts_with("it is no JSON")),
+        matches!(&why, FilesError::File(_, why) if why.name == "way" && why.why.starts_with("it is no JSON")),
         "{why}"
     );
     assert_eq!(files.variant("way", Some("k")).as_deref(), Some("remote"), "the last that was right holds");
+}
+
+#[test]
+fn what_takes_a_flags_place_has_its_variants_and_is_a_file() {
+    let folder = folder();
+    let files = opened(&folder);
+    let path = folder.path().join("way.json");
+    for (text, said) in [
+        (
+            flag("way", &[("local", 1_000), ("mars", 0)]),
+            "its variants are local, remote, no more and no fewer",
+        ),
+        (flag("way", &[("local", 1_000)]), "its variants are local, remote"),
+    ] {
+        fs::write(&path, text.to_string()).expect("a file");
+        let why = files.reload().expect_err("refused").to_string();
+        assert!(why.starts_with(&path.display().to_string()) && why.contains(said), "{why}");
+    }
+    fs::remove_file(&path).expect("a file");
+    fs::create_dir(&path).expect("a folder");
+    assert!(matches!(files.reload(), Err(FilesError::NoFile(at)) if at == path));
+    assert_eq!(files.variant("way", Some("k")).as_deref(), Some("local"));
 }
 
 #[test]
@@ -144,7 +166,8 @@ fn what_is_wrong_with_a_file_is_named() {
         ),
         (tag(1, "yesterday"), "its tag `since` is \"yesterday\", and must be a day"),
         (tag(2, "2026-02-30"), "its tag `removal` is \"2026-02-30\""),
-        (wrong(&|flag| flag["featureTags"] = json!([])), "it has no tag `owner`"),
+        (tag(3, "mars"), "its tag `default` is \"mars\", which is none of its variants"),
+        (wrong(&|flag| flag["featureTags"][0]["tagType"] = json!("landlord")), "it has no tag `owner`"),
         (
             wrong(&|flag| flag["features"][0]["name"] = json!("weg")),
             "another name than the flag in it, \"weg\"",

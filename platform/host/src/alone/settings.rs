@@ -46,7 +46,7 @@ impl Settings {
             listen: parsed("BANYAN_LISTEN", &needed("BANYAN_LISTEN")?)?,
             admin_listen,
             database: database(&url)?,
-            password: password_of(&url).unwrap_or_default().to_owned(),
+            password: password_of(&url).or_else(|| variable("PGPASSWORD")).unwrap_or_default(),
             brokers: brokers(&variable, &needed("BANYAN_KAFKA")?)?,
             service_key: variable("BANYAN_SERVICE_KEY").map(PathBuf::from),
             callers: callers(name, &needed("BANYAN_CALLERS")?)?,

@@ -39,6 +39,18 @@ pub(super) struct Exporter {
     fails: bool,
 }
 
+/// An address for people: without user, password and what follows the question mark.
+fn shown(endpoint: &str) -> String {
+    let (place, _) = endpoint.split_once('?').unwrap_or((endpoint, ""));
+    match place.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('/').unwrap_or((rest, "")))) {
+        Some((scheme, (authority, path))) => {
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{host}/{path}")
+        }
+        None => String::new(),
+    }
+}
+
 impl Exporter {
     pub(super) fn new(settings: TraceSettings) -> Result<Self, String> {
         let client = banyan_net::client().build().map_err(|error| error.to_string())?;
@@ -49,7 +61,7 @@ impl Exporter {
             .with_endpoint(&settings.endpoint)
             .with_timeout(settings.timeout)
             .build()
-            .map_err(|error| format!("traces cannot be sent to {}: {error}", settings.endpoint))?;
+            .map_err(|error| format!("traces cannot be sent to {}: {error}", shown(&settings.endpoint)))?;
         // The builder itself reads OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
         let resource = Resource::builder();
         let resource = match &settings.service {
@@ -108,7 +120,7 @@ impl Exporter {
         let fails = why.is_some();
         let counter = if fails { &COUNTS.failed } else { &COUNTS.sent };
         counter.fetch_add(count, Ordering::Relaxed);
-        let endpoint = &self.settings.endpoint;
+        let endpoint = shown(&self.settings.endpoint);
         match why {
             Some(why) if !self.fails => {
                 tracing::warn!(why, endpoint, correlation = "", "traces are not taken");

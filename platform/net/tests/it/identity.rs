@@ -16,6 +16,7 @@ use banyan_net::{
     Identity, Keys, Principal, identify,
     identity::{Limits, Oidc, OidcConfig, RatePerSecond},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, dangerous::insecure_decode, encode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -141,7 +142,7 @@ async fn a_token_that_says_what_must_be_understood_is_refused() {
     let address = serve(issuer.identity(&folder)).await;
     let path = folder.path().join("token-key.pem");
     let own = customer(&Keys::open(&path).expect("keys"));
-    let pem = std::fs::read(path).expect("the key");
+    let pem = std::fs::read(&path).expect("the key");
     let sign = EncodingKey::from_ed_pem(&pem).expect("a key");
     for (token, key) in [(own, &sign), (issuer.token(|_| ()), &issuer.key.1)] {
         let said = insecure_decode::<Value>(&token).expect("a token");
@@ -153,6 +154,15 @@ async fn a_token_that_says_what_must_be_understood_is_refused() {
             assert_eq!(ask(address, &token).await, (401, "/problems/token_invalid".to_owned()), "{names:?}");
         }
     }
+    // A value of null is as good as none to who parses the head, and the word stands there all the same.
+    let said = insecure_decode::<Value>(&customer(&Keys::open(&path).expect("keys"))).expect("a token");
+    let mut head = serde_json::to_value(&said.header).expect("JSON");
+    head["crit"] = Value::Null;
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(&head), part(&said.claims));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &sign, said.header.alg).expect("signed");
+    let token = format!("{message}.{signature}");
+    assert_eq!(ask(address, &token).await, (401, "/problems/token_invalid".to_owned()));
 }
 
 /// An issuer: its current key, the set it publishes, and how often it was asked for it.
