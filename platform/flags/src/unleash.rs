@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -81,8 +81,8 @@ impl Unleash {
         stop.run_until_cancelled(asked).await;
     }
 
-    fn heard(&self) -> Option<Vec<State>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn heard(&self) -> MutexGuard<'_, Option<Vec<State>>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,7 +143,7 @@ impl Flags for Unleash {
     }
 
     fn states(&self) -> Vec<State> {
-        self.heard().unwrap_or_else(|| self.files.states())
+        self.heard().clone().unwrap_or_else(|| self.files.states())
     }
 
     fn may_turn(&self, flag: &str, _: &BTreeMap<&str, u16>) -> Result<(), TurnError> {

@@ -191,7 +191,7 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         let again = (choice == Choice::Shadow).then(|| question.clone());
         let answer = self.counted(side, ask(self.side(side), question)).await;
         if let Some(question) = again.filter(|_| !answer.has_failed()) {
-            self.shadow(operation, answer.said(), move |side| ask(side, question.clone()));
+            self.shadow(operation, &answer, move |side| ask(side, question.clone()));
         }
         answer
     }
@@ -204,12 +204,14 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
     }
 
     /// Asks the other side as well, while whoever asked goes on with the answer that they have.
-    fn shadow<T, F>(&self, operation: &'static str, said: Value, ask: impl Fn(S) -> F + Send + Sync + 'static)
+    fn shadow<T, F>(&self, operation: &'static str, answer: &T, ask: impl Fn(S) -> F + Send + Sync + 'static)
     where
         T: Outcome + 'static,
         F: Future<Output = T> + Send + 'static,
     {
         let Ok(permit) = self.shadows.clone().try_acquire_owned() else { return self.gauge.shed() };
+        // Not before there is room: who is shed pays for no comparison.
+        let said = answer.said();
         let (gauge, here, there) = (self.gauge.clone(), self.here.clone(), self.there.clone());
         tokio::spawn(async move {
             let _permit = permit;
